@@ -1,0 +1,158 @@
+-- Ids of Discord are 64-bit integers, times are UTC milliseconds since 1970. Never edit a released migration: write the next one.
+
+CREATE TABLE conversations (
+    id              INTEGER PRIMARY KEY,            -- the channel's id
+    guild_id        INTEGER,
+    place           TEXT NOT NULL CHECK (place IN ('dm', 'channel', 'thread', 'forum_post')),
+    cleared_at      INTEGER,                        -- when it was last reset
+    cleared_through INTEGER NOT NULL DEFAULT 0,     -- messages.id: the last line that the reset took away
+    created_at      INTEGER NOT NULL,
+    updated_at      INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX conversations_by_update ON conversations (updated_at);
+
+CREATE TABLE turns (
+    id                 TEXT PRIMARY KEY,
+    conversation_id    INTEGER NOT NULL REFERENCES conversations (id),
+    discord_message_id INTEGER UNIQUE,              -- the claim: a message is answered once
+    channel_id         INTEGER NOT NULL,
+    guild_id           INTEGER,
+    author_id          INTEGER NOT NULL,
+    author_name        TEXT NOT NULL,
+    place              TEXT NOT NULL CHECK (place IN ('dm', 'channel', 'thread', 'forum_post')),
+    trigger            TEXT NOT NULL
+        CHECK (trigger IN ('mention', 'reply', 'dm', 'thread', 'channel', 'forum', 'command')),
+    question           TEXT,                        -- these three are what to answer after a crash; NULL once it ended
+    replied_to         TEXT,                        -- JSON
+    opening            TEXT,                        -- JSON
+    wish               TEXT,
+    state              TEXT NOT NULL
+        CHECK (state IN ('received', 'answering', 'answered', 'failed', 'cancelled', 'queued', 'expired')),
+    provider           TEXT,
+    error              TEXT,
+    received_at        INTEGER NOT NULL,
+    ended_at           INTEGER,
+    CHECK ((ended_at IS NULL) = (state IN ('received', 'answering', 'queued')))
+) STRICT;
+
+CREATE INDEX turns_by_conversation ON turns (conversation_id, received_at);
+CREATE INDEX turns_by_end ON turns (ended_at);
+
+-- The messages that show a turn's answer, in the order of the text.
+CREATE TABLE reply_parts (
+    turn_id    TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+    part       INTEGER NOT NULL CHECK (part >= 0),
+    message_id INTEGER NOT NULL,
+    PRIMARY KEY (turn_id, part)
+) STRICT;
+
+CREATE INDEX reply_parts_by_message ON reply_parts (message_id);
+
+-- What was said. An answer names its question, so that it stands behind it and goes with it.
+CREATE TABLE messages (
+    id                 INTEGER PRIMARY KEY AUTOINCREMENT,
+    conversation_id    INTEGER NOT NULL REFERENCES conversations (id),
+    turn_id            TEXT REFERENCES turns (id) ON DELETE SET NULL,
+    answers            INTEGER REFERENCES messages (id) ON DELETE CASCADE,
+    discord_message_id INTEGER,
+    role               TEXT NOT NULL CHECK (role IN ('user', 'assistant')),
+    author_id          INTEGER,
+    author_name        TEXT,
+    text               TEXT NOT NULL,
+    created_at         INTEGER NOT NULL,
+    CHECK ((role = 'user') = (author_id IS NOT NULL))
+) STRICT;
+
+CREATE INDEX messages_by_conversation ON messages (conversation_id, COALESCE(answers, id), id);
+CREATE INDEX messages_by_turn ON messages (turn_id);
+CREATE INDEX messages_by_answers ON messages (answers);
+CREATE INDEX messages_by_discord_message ON messages (discord_message_id);
+CREATE INDEX messages_by_time ON messages (created_at);
+
+-- The ledger. No foreign key: `neverdark ask` and the router API call providers, too, and have no row in `turns`.
+CREATE TABLE attempts (
+    id             INTEGER PRIMARY KEY AUTOINCREMENT,
+    turn_id        TEXT NOT NULL,
+    step           INTEGER NOT NULL CHECK (step >= 0),
+    provider       TEXT NOT NULL,
+    model          TEXT NOT NULL,
+    started_at     INTEGER NOT NULL,
+    outcome        TEXT NOT NULL CHECK (outcome IN ('answered', 'failed', 'overtaken', 'cancelled')),
+    failure        TEXT CHECK (failure IN (
+        'rate_limited', 'quota_exhausted', 'overloaded', 'server_error', 'timeout', 'connection', 'broken_stream',
+        'malformed', 'empty', 'auth', 'region_blocked', 'model_unavailable', 'context_too_long', 'content_filtered',
+        'unsupported_parameter', 'bad_request')),
+    detail         TEXT,                            -- a machine word for operators, never a vendor's free text
+    http_status    INTEGER,
+    retry_after_ms INTEGER,
+    first_text_ms  INTEGER,
+    total_ms       INTEGER NOT NULL,
+    tokens_in      INTEGER,
+    tokens_out     INTEGER,
+    cost           REAL,
+    CHECK ((outcome = 'failed') = (failure IS NOT NULL))
+) STRICT;
+
+CREATE INDEX attempts_by_start ON attempts (started_at);
+CREATE INDEX attempts_by_turn ON attempts (turn_id);
+CREATE INDEX attempts_failed ON attempts (started_at) WHERE outcome = 'failed';
+
+CREATE TABLE pins (
+    scope      TEXT NOT NULL CHECK (scope IN ('channel', 'server')),
+    scope_id   INTEGER NOT NULL,
+    guild_id   INTEGER NOT NULL,
+    provider   TEXT NOT NULL,
+    strict     INTEGER NOT NULL CHECK (strict IN (0, 1)),
+    until      INTEGER,                             -- NULL: until further notice
+    by_user    INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (scope, scope_id)
+) STRICT;
+
+CREATE INDEX pins_by_guild ON pins (guild_id);
+
+CREATE TABLE disabled_providers (
+    guild_id   INTEGER NOT NULL,
+    provider   TEXT NOT NULL,
+    until      INTEGER,
+    by_user    INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (guild_id, provider)
+) STRICT;
+
+CREATE TABLE audit (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    guild_id   INTEGER NOT NULL,
+    channel_id INTEGER,
+    by_user    INTEGER NOT NULL,
+    by_name    TEXT NOT NULL,
+    action     TEXT NOT NULL,
+    detail     TEXT NOT NULL,
+    at         INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX audit_by_guild ON audit (guild_id, id);
+
+CREATE TABLE feedback (
+    turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+    user_id INTEGER NOT NULL,
+    value   INTEGER NOT NULL CHECK (value IN (-1, 1)),
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (turn_id, user_id)
+) STRICT;
+
+-- How far each channel was read, so that messages missed while the bot was away can be found.
+CREATE TABLE marks (
+    channel_id           INTEGER PRIMARY KEY,
+    last_seen_message_id INTEGER NOT NULL,
+    at                   INTEGER NOT NULL
+) STRICT;
+
+-- One row that the readiness probe writes, so that trouble is seen before a member's message is lost.
+CREATE TABLE probe (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    count INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO probe (id, count) VALUES (1, 0);

@@ -1,0 +1,575 @@
+//! Every dialect, streaming and whole, with every fault, over a raw socket.
+
+use super::*;
+use expect_test::{Expect, expect};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+/// How long a silent provider is listened to.
+const SILENCE: Duration = Duration::from_millis(120);
+
+/// What a client saw of one call.
+#[derive(Debug)]
+struct Seen {
+    /// None when there was no head.
+    head: Option<String>,
+    body: String,
+    /// How it ended: `whole`, `cut off`, `reset`, `silent`, `refused`.
+    end: &'static str,
+}
+
+impl Seen {
+    fn status(&self) -> &str {
+        self.head.as_deref().and_then(|head| head.split(' ').nth(1)).unwrap_or("-")
+    }
+}
+
+async fn start(cast: &str) -> Providers {
+    Providers::start(&Cast::parse(cast).unwrap(), Hooks::default()).await.unwrap()
+}
+
+fn address(providers: &Providers, name: &str) -> String {
+    providers.base_url(name).unwrap().trim_start_matches("http://").trim_end_matches("/v1").to_owned()
+}
+
+/// The request that a client of this dialect makes.
+fn question(kind: Kind, stream: bool) -> (&'static str, Value) {
+    let messages = json!([{ "role": "user", "content": "Be kind.\nhow are you?" }]);
+    match kind {
+        Kind::OpenAi => (
+            "/v1/chat/completions",
+            json!({ "model": "m", "messages": messages, "stream": stream, "stream_options": { "include_usage": true } }),
+        ),
+        Kind::Anthropic => ("/v1/messages", json!({ "model": "m", "messages": messages, "stream": stream })),
+        Kind::Gemini => {
+            let parts = json!([{ "text": "how are you?" }]);
+            let path = if stream {
+                "/v1beta/models/m:streamGenerateContent?alt=sse"
+            } else {
+                "/v1beta/models/m:generateContent"
+            };
+            (path, json!({ "contents": [{ "role": "user", "parts": parts }] }))
+        }
+        Kind::Completions => {
+            let prompt = "Be kind.\n\nAna: how are you?\nAssistant:";
+            ("/v1/completions", json!({ "model": "m", "prompt": prompt, "stream": stream }))
+        }
+    }
+}
+
+async fn ask(providers: &Providers, name: &str, kind: Kind, stream: bool) -> Seen {
+    let (path, body) = question(kind, stream);
+    match timeout(SILENCE, TcpStream::connect(address(providers, name))).await {
+        Ok(Ok(mut socket)) => exchange(&mut socket, "POST", path, &body.to_string()).await,
+        Err(_) => Seen { head: None, body: String::new(), end: "not connected" },
+        Ok(Err(_)) => Seen { head: None, body: String::new(), end: "refused" },
+    }
+}
+
+async fn exchange(socket: &mut TcpStream, method: &str, path: &str, body: &str) -> Seen {
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nhost: sim\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    // The provider may be gone already; then reading tells how.
+    let _ = socket.write_all(request.as_bytes()).await;
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some(body) = text.split_once("\r\n\r\n").and_then(|(head, body)| whole(head, body)) {
+            return seen(&text, Some(body), "whole");
+        }
+        match timeout(SILENCE, socket.read_buf(&mut bytes)).await {
+            Err(_) => return seen(&text, None, "silent"),
+            Ok(Err(_)) => return seen(&text, None, "reset"),
+            Ok(Ok(0)) => return seen(&text, None, "cut off"),
+            Ok(Ok(_)) => {}
+        }
+    }
+}
+
+fn seen(text: &str, body: Option<String>, end: &'static str) -> Seen {
+    let (head, rest) = match text.split_once("\r\n\r\n") {
+        Some((head, rest)) => (Some(head.to_owned()), rest),
+        None => (None, ""),
+    };
+    Seen { head, body: body.unwrap_or_else(|| unchunk(rest).0), end }
+}
+
+/// The body, if it is whole.
+fn whole(head: &str, body: &str) -> Option<String> {
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    match length {
+        Some(length) => (body.len() >= length.parse().unwrap()).then(|| body.to_owned()),
+        None => {
+            let (text, ended) = unchunk(body);
+            ended.then_some(text)
+        }
+    }
+}
+
+/// The text of the chunks, and whether the last one is there; what is no chunk stays as it is.
+fn unchunk(mut rest: &str) -> (String, bool) {
+    let mut text = String::new();
+    while let Some((size, more)) = rest.split_once("\r\n") {
+        let Ok(size) = usize::from_str_radix(size, 16) else { return (rest.to_owned(), false) };
+        if size == 0 {
+            return (text, true);
+        }
+        let Some(chunk) = more.get(..size) else { break };
+        text += chunk;
+        rest = more.get(size + 2..).unwrap_or_default();
+    }
+    (text, false)
+}
+
+/// The text that a client of the dialect would show, and whether it was told that this is all.
+fn understood(kind: Kind, body: &str) -> (String, bool) {
+    let mut text = String::new();
+    let mut finished = false;
+    let lines = body.lines().filter_map(|line| line.strip_prefix("data: "));
+    let documents =
+        lines.chain(std::iter::once(body)).filter_map(|it| serde_json::from_str::<Value>(it).ok());
+    for it in documents {
+        let choice = &it["choices"][0];
+        let candidate = &it["candidates"][0];
+        let (piece, end) = match kind {
+            Kind::OpenAi if !choice["message"].is_null() => {
+                (&choice["message"]["content"], &choice["finish_reason"])
+            }
+            Kind::OpenAi => (&choice["delta"]["content"], &choice["finish_reason"]),
+            Kind::Completions => (&choice["text"], &choice["finish_reason"]),
+            Kind::Gemini => (&candidate["content"]["parts"][0]["text"], &candidate["finishReason"]),
+            Kind::Anthropic if it["content"].is_array() => (&it["content"][0]["text"], &it["stop_reason"]),
+            Kind::Anthropic => (&it["delta"]["text"], &it["delta"]["stop_reason"]),
+        };
+        text += piece.as_str().unwrap_or_default();
+        finished |= end.is_string();
+    }
+    (text, finished)
+}
+
+/// What each dialect's client saw: status, end, text, and what else was said.
+async fn matrix(behaviour: &str, stream: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    for kind in Kind::ALL {
+        let providers = start(&format!("alpha: kind={kind} {behaviour}")).await;
+        let seen = ask(&providers, "alpha", kind, stream).await;
+        let (text, finished) = understood(kind, &seen.body);
+        let mut line = format!("{} {}", seen.status(), seen.end);
+        if !text.is_empty() || finished {
+            line += &format!(" {text:?}{}", if finished { " finished" } else { "" });
+        }
+        line += &what_else(&seen.body);
+        lines.push(line);
+    }
+    lines
+}
+
+/// Errors and what is no JSON, wherever in the body they are.
+fn what_else(body: &str) -> String {
+    let starts = ["{\"error\"", "{\"type\":\"error\"", "{\r\n"];
+    if let Some(at) = starts.iter().find_map(|start| body.find(start)) {
+        let json: String = body[at..].lines().take_while(|line| !line.is_empty()).collect();
+        return serde_json::from_str(&json).map_or(format!(" {json}"), |json| format!(" {}", steady(&json)));
+    }
+    let data: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    let documents = if data.is_empty() { vec![body] } else { data };
+    let broken =
+        documents.into_iter().find(|it| *it != "[DONE]" && serde_json::from_str::<Value>(it).is_err());
+    match broken {
+        Some(text) if text.starts_with('<') => " a page".into(),
+        Some(text) if !text.is_empty() => " broken JSON".into(),
+        _ => String::new(),
+    }
+}
+
+/// JSON with its keys in order: whether a map keeps theirs depends on who else is in the build.
+fn steady(json: &Value) -> String {
+    match json {
+        Value::Object(map) => {
+            let mut fields: Vec<_> =
+                map.iter().map(|(key, value)| format!("{key:?}:{}", steady(value))).collect();
+            fields.sort();
+            format!("{{{}}}", fields.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(steady).collect::<Vec<_>>().join(",")),
+        plain => plain.to_string(),
+    }
+}
+
+/// Where several saw the same, it is said once.
+async fn check(behaviour: &str, expected: Expect) {
+    let (stream, whole) = (matrix(behaviour, true).await, matrix(behaviour, false).await);
+    let shown = if stream == whole {
+        brief("", &stream)
+    } else {
+        format!("{}\n{}", brief("stream", &stream), brief("whole", &whole))
+    };
+    expected.assert_eq(&shown);
+}
+
+fn brief(what: &str, lines: &[String]) -> String {
+    if lines.iter().all(|line| *line == lines[0]) {
+        return format!("{what:6} {}", lines[0]).trim_start().to_owned();
+    }
+    let kinds = Kind::ALL.iter().zip(lines);
+    kinds
+        .map(|(kind, line)| format!("{what:6} {kind:11} {line}").trim_start().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The bytes of a stream.
+async fn golden(kind: Kind, expected: Expect) {
+    let providers = start(&format!("alpha: kind={kind} 'Hi Ana.' reasoning='Hm.'")).await;
+    let seen = ask(&providers, "alpha", kind, true).await;
+    let lines = seen.body.replace('\r', "␍");
+    let lines =
+        lines.lines().map(|line| match line.split_once("data: ").map(|(_, it)| it.trim_end_matches('␍')) {
+            Some(data) => {
+                line.replace(data, &serde_json::from_str(data).map_or(data.to_owned(), |json| steady(&json)))
+            }
+            None => line.to_owned(),
+        });
+    expected.assert_eq(&lines.collect::<Vec<_>>().join("\n"));
+}
+
+#[tokio::test]
+async fn answers() {
+    check("'Hello, dear Ana.'", expect![[r#"200 whole "Hello, dear Ana." finished"#]]).await;
+    check("echo", expect![[r#"200 whole "You said: how are you?" finished"#]]).await;
+    check("empty", expect![[r#"200 whole "" finished"#]]).await;
+    check("'Hi Ana.' finish=length", expect![[r#"200 whole "Hi Ana." finished"#]]).await;
+    check("'Hi Ana.' whole", expect![[r#"200 whole "Hi Ana." finished"#]]).await;
+}
+
+#[tokio::test]
+async fn failures_instead_of_an_answer() {
+    check("500", expect![[r#"
+        openai      500 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"server_error"}}
+        anthropic   500 whole {"error":{"message":"Internal server error","type":"api_error"},"request_id":"req_sim","type":"error"}
+        gemini      500 whole {"error":{"code":500,"details":[],"message":"An internal error has occurred.","status":"INTERNAL"}}
+        completions 500 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"server_error"}}"#]]).await;
+    check("429 retry-after=30", expect![[r#"
+        openai      429 whole {"error":{"code":"rate_limit_exceeded","message":"Rate limit reached for requests.","param":null,"type":"requests"}}
+        anthropic   429 whole {"error":{"message":"This request would exceed your rate limit.","type":"rate_limit_error"},"request_id":"req_sim","type":"error"}
+        gemini      429 whole {"error":{"code":429,"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"30s"}],"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED"}}
+        completions 429 whole {"error":{"code":"rate_limit_exceeded","message":"Rate limit reached for requests.","param":null,"type":"requests"}}"#]]).await;
+    check("503", expect![[r#"
+        openai      503 whole {"error":{"code":null,"message":"The engine is currently overloaded, please try again later.","param":null,"type":"service_unavailable"}}
+        anthropic   503 whole {"error":{"message":"Overloaded","type":"overloaded_error"},"request_id":"req_sim","type":"error"}
+        gemini      503 whole {"error":{"code":503,"details":[],"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}
+        completions 503 whole {"error":{"code":null,"message":"The engine is currently overloaded, please try again later.","param":null,"type":"service_unavailable"}}"#]]).await;
+    check("401", expect![[r#"
+        openai      401 whole {"error":{"code":"invalid_api_key","message":"Incorrect API key provided.","param":null,"type":"invalid_request_error"}}
+        anthropic   401 whole {"error":{"message":"invalid x-api-key","type":"authentication_error"},"request_id":"req_sim","type":"error"}
+        gemini      400 whole {"error":{"code":400,"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID"}],"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}
+        completions 401 whole {"error":{"code":"invalid_api_key","message":"Incorrect API key provided.","param":null,"type":"invalid_request_error"}}"#]]).await;
+    check("error=insufficient_quota", expect![[r#"
+        openai      429 whole {"error":{"code":"insufficient_quota","message":"You exceeded your current quota.","param":null,"type":"insufficient_quota"}}
+        anthropic   429 whole {"error":{"details":{"error_code":"enforced_spend_limit_reached"},"message":"You have reached your specified API usage limits.","type":"rate_limit_error"},"request_id":"req_sim","type":"error"}
+        gemini      429 whole {"error":{"code":429,"details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"GenerateRequestsPerDayPerProjectPerModel"}]}],"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED"}}
+        completions 429 whole {"error":{"code":"insufficient_quota","message":"You exceeded your current quota.","param":null,"type":"insufficient_quota"}}"#]]).await;
+    check("error=context_length_exceeded", expect![[r#"
+        openai      400 whole {"error":{"code":"context_length_exceeded","message":"This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.","param":"messages","type":"invalid_request_error"}}
+        anthropic   400 whole {"error":{"message":"prompt is too long: 210000 tokens > 200000 maximum","type":"invalid_request_error"},"request_id":"req_sim","type":"error"}
+        gemini      400 whole {"error":{"code":400,"details":[],"message":"The input token count (1048577) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}
+        completions 400 whole {"error":{"code":"context_length_exceeded","message":"This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.","param":"messages","type":"invalid_request_error"}}"#]]).await;
+    check("error=overloaded_error", expect![[r#"
+        openai      529 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
+        anthropic   529 whole {"error":{"message":"Overloaded","type":"overloaded_error"},"request_id":"req_sim","type":"error"}
+        gemini      503 whole {"error":{"code":503,"details":[],"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}
+        completions 529 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}"#]]).await;
+    check("hang", expect!["- silent"]).await;
+    check("refuse", expect!["- refused"]).await;
+    check("blackhole", expect!["- not connected"]).await;
+    check("reset", expect!["- reset"]).await;
+    check("html", expect!["200 whole a page"]).await;
+    check("502 html", expect!["502 whole a page"]).await;
+    check("malformed", expect!["200 whole broken JSON"]).await;
+}
+
+#[tokio::test]
+async fn failures_in_the_middle() {
+    check(
+        "'One two three four.' cut after=2",
+        expect![[r#"
+        stream 200 whole "One two"
+        whole  200 cut off"#]],
+    )
+    .await;
+    check(
+        "'One two three four.' drop after=2",
+        expect![[r#"
+        stream 200 cut off "One two"
+        whole  200 cut off"#]],
+    )
+    .await;
+    check(
+        "'One two three four.' reset after=2",
+        expect![[r#"
+        stream 200 reset "One two"
+        whole  200 reset"#]],
+    )
+    .await;
+    check(
+        "'One two three four.' stall after=2",
+        expect![[r#"
+        stream 200 silent "One two"
+        whole  200 silent"#]],
+    )
+    .await;
+    check(
+        "'One two three four.' malformed after=2",
+        expect![[r#"
+            stream 200 whole "One two" broken JSON
+            whole  200 whole broken JSON"#]],
+    )
+    .await;
+    check("'One two three four.' error=overloaded_error after=2", expect![[r#"
+        stream openai      200 whole "One two" {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
+        stream anthropic   200 whole "One two" {"error":{"message":"Overloaded","type":"overloaded_error"},"request_id":"req_sim","type":"error"}
+        stream gemini      200 whole "One two" {"error":{"code":503,"details":[],"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}
+        stream completions 200 whole "One two" {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
+        whole  openai      529 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
+        whole  anthropic   529 whole {"error":{"message":"Overloaded","type":"overloaded_error"},"request_id":"req_sim","type":"error"}
+        whole  gemini      503 whole {"error":{"code":503,"details":[],"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}
+        whole  completions 529 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}"#]]).await;
+    check(
+        "'One two three four.' notfinished",
+        expect![[r#"
+        stream 200 whole "One two three four."
+        whole  200 cut off"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_chat_completion() {
+    golden(Kind::OpenAi, expect![[r#"
+        data: {"choices":[{"delta":{"content":"","refusal":null,"role":"assistant"},"finish_reason":null,"index":0,"logprobs":null}],"created":1763800000,"id":"chatcmpl-alpha-1","model":"m","object":"chat.completion.chunk","system_fingerprint":"fp_sim","usage":null}
+
+        data: {"choices":[{"delta":{"reasoning_content":"Hm."},"finish_reason":null,"index":0,"logprobs":null}],"created":1763800000,"id":"chatcmpl-alpha-1","model":"m","object":"chat.completion.chunk","system_fingerprint":"fp_sim","usage":null}
+
+        data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":null,"index":0,"logprobs":null}],"created":1763800000,"id":"chatcmpl-alpha-1","model":"m","object":"chat.completion.chunk","system_fingerprint":"fp_sim","usage":null}
+
+        data: {"choices":[{"delta":{"content":" Ana."},"finish_reason":null,"index":0,"logprobs":null}],"created":1763800000,"id":"chatcmpl-alpha-1","model":"m","object":"chat.completion.chunk","system_fingerprint":"fp_sim","usage":null}
+
+        data: {"choices":[{"delta":{},"finish_reason":"stop","index":0,"logprobs":null}],"created":1763800000,"id":"chatcmpl-alpha-1","model":"m","object":"chat.completion.chunk","system_fingerprint":"fp_sim","usage":null}
+
+        data: {"choices":[],"created":1763800000,"id":"chatcmpl-alpha-1","model":"m","object":"chat.completion.chunk","system_fingerprint":"fp_sim","usage":{"completion_tokens":3,"prompt_tokens":14,"total_tokens":17}}
+
+        data: [DONE]
+    "#]]).await;
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_message() {
+    golden(Kind::Anthropic, expect![[r#"
+        event: message_start
+        data: {"message":{"content":[],"id":"msg_alpha-1","model":"m","role":"assistant","stop_reason":null,"stop_sequence":null,"type":"message","usage":{"input_tokens":14,"output_tokens":1}},"type":"message_start"}
+
+        event: content_block_start
+        data: {"content_block":{"signature":"","thinking":"","type":"thinking"},"index":0,"type":"content_block_start"}
+
+        event: ping
+        data: {"type":"ping"}
+
+        event: content_block_delta
+        data: {"delta":{"thinking":"Hm.","type":"thinking_delta"},"index":0,"type":"content_block_delta"}
+
+        event: content_block_delta
+        data: {"delta":{"signature":"c2ln","type":"signature_delta"},"index":0,"type":"content_block_delta"}
+
+        event: content_block_stop
+        data: {"index":0,"type":"content_block_stop"}
+
+        event: content_block_start
+        data: {"content_block":{"text":"","type":"text"},"index":1,"type":"content_block_start"}
+
+        event: content_block_delta
+        data: {"delta":{"text":"Hi","type":"text_delta"},"index":1,"type":"content_block_delta"}
+
+        event: content_block_delta
+        data: {"delta":{"text":" Ana.","type":"text_delta"},"index":1,"type":"content_block_delta"}
+
+        event: content_block_stop
+        data: {"index":1,"type":"content_block_stop"}
+
+        event: message_delta
+        data: {"delta":{"stop_reason":"end_turn","stop_sequence":null},"type":"message_delta","usage":{"output_tokens":3}}
+
+        event: message_stop
+        data: {"type":"message_stop"}
+    "#]]).await;
+}
+
+#[tokio::test]
+async fn the_bytes_of_generated_content() {
+    golden(Kind::Gemini, expect![[r#"
+        data: {"candidates":[{"content":{"parts":[{"text":"Hm.","thought":true}],"role":"model"},"index":0}],"modelVersion":"m","responseId":"alpha-1","usageMetadata":{"candidatesTokenCount":3,"promptTokenCount":14,"totalTokenCount":17}}␍
+        ␍
+        data: {"candidates":[{"content":{"parts":[{"text":"Hi"}],"role":"model"},"index":0}],"modelVersion":"m","responseId":"alpha-1","usageMetadata":{"candidatesTokenCount":3,"promptTokenCount":14,"totalTokenCount":17}}␍
+        ␍
+        data: {"candidates":[{"content":{"parts":[{"text":" Ana."}],"role":"model"},"index":0}],"modelVersion":"m","responseId":"alpha-1","usageMetadata":{"candidatesTokenCount":3,"promptTokenCount":14,"totalTokenCount":17}}␍
+        ␍
+        data: {"candidates":[{"content":{},"finishReason":"STOP","index":0}],"modelVersion":"m","responseId":"alpha-1","usageMetadata":{"candidatesTokenCount":3,"promptTokenCount":14,"totalTokenCount":17}}␍
+        ␍"#]]).await;
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_completion() {
+    golden(Kind::Completions, expect![[r#"
+        data: {"choices":[{"finish_reason":null,"index":0,"logprobs":null,"text":"Hi"}],"created":1763800000,"id":"cmpl-alpha-1","model":"m","object":"text_completion","usage":null}
+
+        data: {"choices":[{"finish_reason":null,"index":0,"logprobs":null,"text":" Ana."}],"created":1763800000,"id":"cmpl-alpha-1","model":"m","object":"text_completion","usage":null}
+
+        data: {"choices":[{"finish_reason":"stop","index":0,"logprobs":null,"text":""}],"created":1763800000,"id":"cmpl-alpha-1","model":"m","object":"text_completion","usage":{"completion_tokens":3,"prompt_tokens":10,"total_tokens":13}}
+
+        data: [DONE]
+    "#]]).await;
+}
+
+#[tokio::test]
+async fn headers_are_sent_but_where_the_vendor_has_none() {
+    let providers = start(
+        "alpha: 429 retry-after=30 x-ratelimit-remaining-tokens=0 | beta: kind=gemini 429 retry-after=30",
+    )
+    .await;
+    let seen = ask(&providers, "alpha", Kind::OpenAi, true).await;
+    expect![[r#"
+        HTTP/1.1 429 Too Many Requests
+        content-type: application/json
+        content-length: 116
+        retry-after: 30
+        x-ratelimit-remaining-tokens: 0"#]]
+    .assert_eq(&seen.head.unwrap().replace('\r', ""));
+    let seen = ask(&providers, "beta", Kind::Gemini, true).await;
+    assert!(!seen.head.unwrap().contains("retry-after"));
+    assert!(seen.body.contains(r#""retryDelay":"30s""#), "{}", seen.body);
+}
+
+#[tokio::test]
+async fn successive_calls_and_keep_alive() {
+    let providers = start("alpha: 500 then 'One.' then 'Two.'").await;
+    let mut socket = TcpStream::connect(address(&providers, "alpha")).await.unwrap();
+    let (path, body) = question(Kind::OpenAi, true);
+    let mut texts = Vec::new();
+    for _ in 0..4 {
+        let seen = exchange(&mut socket, "POST", path, &body.to_string()).await;
+        texts.push(format!("{} {}", seen.status(), understood(Kind::OpenAi, &seen.body).0));
+    }
+    assert_eq!(texts, ["500 ", "200 One.", "200 Two.", "200 Two."]);
+    assert_eq!(providers.calls("alpha").len(), 4);
+    providers.heal("alpha").unwrap();
+    let seen = exchange(&mut socket, "POST", path, &body.to_string()).await;
+    assert_eq!(seen.status(), "500", "healed is: from the first call on");
+    assert_eq!(providers.calls("alpha")[0].body["messages"][0]["role"], "user");
+    assert_eq!(providers.calls("alpha")[0].header("host"), Some("sim"));
+    assert!(providers.closed_early("alpha").is_empty());
+}
+
+#[tokio::test]
+async fn a_provider_is_broken_and_healed_while_it_runs() {
+    let providers = start("alpha: 'Hello.' | beta: echo").await;
+    let text = async |seen: Seen| format!("{} {}", seen.end, understood(Kind::OpenAi, &seen.body).0);
+    let call = async || text(ask(&providers, "alpha", Kind::OpenAi, true).await).await;
+    assert_eq!(call().await, "whole Hello.");
+    for _ in 0..3 {
+        providers.set("alpha", "refuse").unwrap();
+        assert_eq!(call().await, "refused ");
+        providers.set("alpha", "blackhole").unwrap();
+        assert_eq!(call().await, "not connected ");
+        providers.heal("alpha").unwrap();
+        assert_eq!(call().await, "whole Hello.");
+    }
+    providers.set("alpha", "'Bye.' then refuse").unwrap();
+    assert_eq!(call().await, "whole Bye.");
+    while providers.open_streams("alpha") > 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(call().await, "refused ");
+    assert_eq!(
+        providers.set("gamma", "500").unwrap_err(),
+        "there is no provider `gamma`: there are alpha, beta"
+    );
+    assert!(providers.set("alpha", "oops").is_err());
+}
+
+#[tokio::test]
+async fn an_idle_connection_ends_when_the_door_closes() {
+    let providers = start("alpha: 'Hello.'").await;
+    let mut socket = TcpStream::connect(address(&providers, "alpha")).await.unwrap();
+    let (path, body) = question(Kind::OpenAi, true);
+    assert_eq!(exchange(&mut socket, "POST", path, &body.to_string()).await.end, "whole");
+    providers.set("alpha", "refuse").unwrap();
+    let end = timeout(Duration::from_secs(1), socket.read(&mut [0; 16])).await.unwrap();
+    assert!(!matches!(end, Ok(1..)), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_is_noticed() {
+    for behaviour in
+        ["hang", "'a b c d e f g h' pace=40ms", "'a b' stall after=1", "'a' delay=5s", "'a b' drip=40ms"]
+    {
+        let providers = start(&format!("alpha: {behaviour}")).await;
+        let mut socket = TcpStream::connect(address(&providers, "alpha")).await.unwrap();
+        let (path, body) = question(Kind::OpenAi, true);
+        let body = body.to_string();
+        let request = format!("POST {path} HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        socket.write_all(request.as_bytes()).await.unwrap();
+        sleep(Duration::from_millis(30)).await;
+        assert_eq!(providers.open_streams("alpha"), 1, "{behaviour}");
+        drop(socket);
+        sleep(Duration::from_millis(30)).await;
+        assert_eq!(providers.open_streams("alpha"), 0, "{behaviour}");
+        let [hung_up] = providers.closed_early("alpha")[..] else { panic!("not noticed: {behaviour}") };
+        assert!((20..200).contains(&hung_up.after.as_millis()), "{behaviour} {hung_up:?}");
+    }
+}
+
+#[tokio::test]
+async fn health_is_a_switch_of_its_own() {
+    for kind in Kind::ALL {
+        let providers = start(&format!("alpha: kind={kind} 500")).await;
+        let path = if kind == Kind::Completions { "/health" } else { "/v1/models" };
+        let mut socket = TcpStream::connect(address(&providers, "alpha")).await.unwrap();
+        assert_eq!(exchange(&mut socket, "GET", path, "").await.status(), "200");
+        providers.health("alpha", false).unwrap();
+        assert_eq!(exchange(&mut socket, "GET", path, "").await.status(), "503");
+        assert_eq!(exchange(&mut socket, "GET", "/nowhere", "").await.status(), "404");
+        assert!(providers.calls("alpha").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn hold_waits_until_the_text_is_seen() {
+    let (tell, told) = tokio::sync::watch::channel(String::new());
+    let hooks = Hooks {
+        shown: Arc::new(move |text| {
+            tell.send_replace(text);
+            Box::pin(sleep(Duration::from_millis(80)))
+        }),
+    };
+    let cast = Cast::parse("alpha: 'One two three' cut after=2 hold").unwrap();
+    let providers = Providers::start(&cast, hooks).await.unwrap();
+    let seen = ask(&providers, "alpha", Kind::OpenAi, true).await;
+    assert_eq!(understood(Kind::OpenAi, &seen.body), ("One two".into(), false));
+    assert_eq!(*told.borrow(), "One two");
+    assert!(providers.calls("alpha")[0].at.elapsed() >= Duration::from_millis(80));
+}
+
+#[tokio::test]
+async fn the_servers_end_with_the_last_handle() {
+    let providers = start("alpha: hang").await;
+    let address = address(&providers, "alpha");
+    let other = providers.clone();
+    drop(providers);
+    assert!(TcpStream::connect(&address).await.is_ok());
+    drop(other);
+    sleep(Duration::from_millis(20)).await;
+    assert!(TcpStream::connect(&address).await.is_err());
+}

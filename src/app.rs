@@ -1,0 +1,346 @@
+//! Wiring only: from the configuration to rooms that know each other, from start to the end of the last turn.
+
+use crate::{
+    chat::Chat,
+    config::{self, Config, Env, HedgeAfter, Problem, Problems, StallTimeout},
+    discord::{Door, GatewayFailure, rest::Rest},
+    message::UnixMillis,
+    metrics::Metrics,
+    providers::{self, ProviderSpec, wire::Clients},
+    router::{Player, Router, Settings, attempt::Limits, roster::BreakerSettings, strategy::Strategy},
+    status::{self, Status},
+    store::{Store, StoreError},
+};
+use secrecy::SecretString;
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+
+/// How often rows beyond their age are taken out of the store.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// After the turns were told to stop, so long for them to write down where they are.
+const HANG_UP_LIMIT: Duration = Duration::from_secs(3);
+
+/// Why the service can't start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Something in the configuration has to be changed.
+    #[error("{0}")]
+    Config(Problems),
+    /// The database can't be used.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// An address can't be listened on.
+    #[error(
+        "{key}: cannot listen on {address}: {cause}. Another program has the port, or the address is not this machine's; choose another one"
+    )]
+    Listen {
+        /// The configuration key.
+        key: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// Discord.
+    #[error("{0}")]
+    Gateway(#[from] GatewayFailure),
+    /// The status server ended by itself.
+    #[error("the status server ended: {0}")]
+    Status(io::Error),
+}
+
+impl Failure {
+    /// Whether it is a matter of configuration (exit code 2) rather than of running (1).
+    #[must_use]
+    pub fn is_config(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::Store(_) | Self::Listen { .. } => true,
+            Self::Gateway(failure) => failure.is_config(),
+            Self::Status(_) => false,
+        }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Config(Problems(vec![problem]))
+    }
+}
+
+/// Everything but the doors: providers, router, store and conversations.
+#[derive(Clone, Debug)]
+pub struct Rooms {
+    /// The conversations.
+    pub chat: Chat,
+    /// The router below them.
+    pub router: Router,
+    /// The store below them.
+    pub store: Store,
+}
+
+impl Rooms {
+    /// Builds them. `rng` is where all chance comes from.
+    ///
+    /// # Errors
+    /// The configuration or the database can't be used.
+    pub async fn open(config: &Config, env: &Env, rng: &mut fastrand::Rng) -> Result<Self, Failure> {
+        let router = router(config, env, rng.fork())?;
+        let store = Store::open(&config.store.url).await?;
+        let metrics = Arc::new(Metrics::default());
+        let chat = Chat::new(router.clone(), store.clone(), metrics, config.chat.clone(), rng.fork());
+        Ok(Self { chat, router, store })
+    }
+}
+
+/// The router over the configured providers.
+///
+/// # Errors
+/// No provider, or one that can't be made; all problems at once.
+pub fn router(config: &Config, env: &Env, rng: fastrand::Rng) -> Result<Router, Failure> {
+    config::require_providers(config)?;
+    let mut clients = Clients::default();
+    let mut players = Vec::new();
+    let mut problems = Vec::new();
+    for (place, provider) in config.providers.iter().enumerate() {
+        match player(config, provider, place, env, &mut clients) {
+            Ok(player) => players.push(player),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Failure::Config(Problems(problems)));
+    }
+    let rank = |player: &Player| {
+        let order = &config.router.order;
+        order.iter().position(|it| it == player.provider.name()).unwrap_or(order.len())
+    };
+    players.sort_by_key(rank); // Stable: who is not named stays behind, in the order of the tables.
+    Ok(Router::new(players, settings(&config.router), rng))
+}
+
+fn player(
+    config: &Config,
+    provider: &config::ProviderConfig,
+    place: usize,
+    env: &Env,
+    clients: &mut Clients,
+) -> Result<Player, Problem> {
+    let api_key = provider.api_key(env)?;
+    let limits = provider.time_limits(&config.router);
+    let key = format!("providers[{place}]");
+    let unfit = |what: String| Problem::new(key.clone(), what, "correct the provider's table".to_owned());
+    let spec = ProviderSpec {
+        name: provider.name.clone(),
+        kind: match provider.kind {
+            config::Kind::OpenAi => providers::Kind::OpenAi,
+            config::Kind::Completions => providers::Kind::Completions,
+            kind => return Err(unfit(format!("providers of the kind `{kind}` are not in this version yet"))),
+        },
+        base_url: provider.base_url.clone(),
+        api_key,
+        model: provider.model.clone(),
+        context_window: provider.context_window,
+        price: provider.price.map(|it| (it.input, it.output)),
+    };
+    let client = clients
+        .get(limits.connect, &provider.base_url)
+        .map_err(|failure| unfit(format!("the HTTP client could not be made: {failure}")))?;
+    let provider = providers::build(spec, client).map_err(|failure| unfit(failure.to_string()))?;
+    let stall = match limits.stall {
+        StallTimeout::Adaptive => None,
+        StallTimeout::Fixed(limit) => Some(limit),
+    };
+    let limits = Limits { first_token: limits.first_token, stall, attempt: limits.attempt };
+    Ok(Player { provider, limits })
+}
+
+fn settings(router: &config::RouterConfig) -> Settings {
+    let breaker = router.breaker;
+    Settings {
+        strategy: match router.strategy {
+            config::Strategy::Priority => Strategy::Priority,
+            config::Strategy::Race => Strategy::Race,
+            // Loading refuses those that are not built yet.
+            _ => Strategy::Hedged,
+        },
+        attempts_per_provider: router.attempts_per_provider,
+        turn_timeout: router.turn_timeout,
+        hedge_after: match router.hedge_after {
+            HedgeAfter::P95 => None,
+            HedgeAfter::Fixed(after) => Some(after),
+        },
+        hedge_budget: router.hedge_budget,
+        retry_budget: router.retry_budget,
+        backoff: (router.backoff.base, router.backoff.max),
+        breaker: BreakerSettings {
+            failures: breaker.failures,
+            failure_rate: breaker.failure_rate,
+            min_calls: breaker.min_calls,
+            window: breaker.window,
+            rest: breaker.rest,
+            max_rest: breaker.max_rest,
+        },
+        rewrite: router.on_broken_stream == config::OnBrokenStream::Rewrite,
+    }
+}
+
+/// A service that is up; it ends when [`App::run`] does.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    /// What the doors lead to.
+    pub rooms: Rooms,
+    discord: Option<(Door, SecretString)>,
+    status: Option<TcpListener>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+    hang_up: CancellationToken,
+}
+
+impl App {
+    /// Builds everything and binds every address, but talks to nobody yet.
+    ///
+    /// # Errors
+    /// Whatever somebody has to mend before it can run; see [`Failure::is_config`].
+    pub async fn build(config: Config, env: &Env, mut rng: fastrand::Rng) -> Result<Self, Failure> {
+        let token = if config.discord.enabled { Some(config.discord_token(env)?) } else { None };
+        let rooms = Rooms::open(&config, env, &mut rng).await?;
+        let (tasks, closing, hang_up) =
+            (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let discord = match token {
+            Some(token) => {
+                let rest = rest(&config, &token, rng.fork())?;
+                let settings = crate::discord::Settings {
+                    api_base: config.discord.api_base.clone(),
+                    message_content: config.discord.message_content,
+                    register_commands: config.discord.register_commands.clone(),
+                    chat: config.chat.clone(),
+                };
+                let chat = rooms.chat.clone();
+                let door = Door::new(chat, rest, settings, tasks.clone(), closing.clone(), hang_up.clone());
+                Some((door, token))
+            }
+            None => None,
+        };
+        let status = match config.status.listen {
+            Some(address) => Some(TcpListener::bind(address).await.map_err(|cause| Failure::Listen {
+                key: "status.listen",
+                address,
+                cause,
+            })?),
+            None => None,
+        };
+        Ok(Self { config, rooms, discord, status, tasks, closing, hang_up })
+    }
+
+    /// Where the status server listens.
+    #[must_use]
+    pub fn status_address(&self) -> Option<SocketAddr> {
+        self.status.as_ref().and_then(|it| it.local_addr().ok())
+    }
+
+    /// Serves until `stop`, then lets running turns finish for as long as `discord.drain` says. A second `stop` does not wait.
+    ///
+    /// # Errors
+    /// What ended the service before its time.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+        let Self { config, rooms, discord, status, tasks, closing, hang_up } = self;
+        let up = CancellationToken::new();
+        let gateway = discord.as_ref().map(|(door, _)| door.connected());
+        let status_server = async {
+            match status {
+                Some(listener) => {
+                    let status = Status { chat: rooms.chat.clone(), gateway };
+                    let end = up.clone().cancelled_owned();
+                    status::serve(listener, status, end).await.map_err(Failure::Status)
+                }
+                None => {
+                    up.cancelled().await;
+                    Ok(())
+                }
+            }
+        };
+        let gateway = async {
+            match discord {
+                Some((door, token)) => door.serve(&token).await.map_err(Failure::Gateway),
+                None => {
+                    closing.cancelled().await;
+                    Ok(())
+                }
+            }
+        };
+        let work = async {
+            let served = tokio::select! {
+                biased;
+                () = stop => Ok(()),
+                served = gateway => served,
+                never = background(&config, &rooms) => match never {},
+            };
+            info!("stopping: no new turns; {} are running", rooms.chat.metrics().turns_running());
+            closing.cancel();
+            tasks.close();
+            if timeout(config.discord.drain, tasks.wait()).await.is_err() {
+                warn!("some turns did not end in time; they are finished after the next start");
+                hang_up.cancel();
+                let _ = timeout(HANG_UP_LIMIT, tasks.wait()).await;
+            }
+            up.cancel();
+            served
+        };
+        let (served, status) = tokio::join!(work, status_server);
+        if let Err(failure) = rooms.store.close().await {
+            error!(error = %failure, "the database could not be closed well; nothing is lost by that");
+        }
+        served.and(status)
+    }
+}
+
+/// What goes on beside the turns, for ever.
+async fn background(config: &Config, rooms: &Rooms) -> std::convert::Infallible {
+    let health = async {
+        loop {
+            match config.router.health_check {
+                Some(every) => {
+                    sleep(every).await;
+                    rooms.router.check_health().await;
+                }
+                None => std::future::pending().await,
+            }
+        }
+    };
+    let prune = async {
+        let mut hourly = interval(PRUNE_EVERY);
+        hourly.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            hourly.tick().await;
+            let now = UnixMillis::now();
+            let (messages, outcomes) =
+                (now.minus(config.store.keep_messages), now.minus(config.store.keep_outcomes));
+            if let Err(failure) = rooms.store.prune(messages, outcomes).await {
+                error!(error = %failure, "old rows could not be taken out of the database");
+            }
+        }
+    };
+    tokio::join!(health, prune).0
+}
+
+/// The client for Discord's REST API.
+///
+/// # Errors
+/// The token has characters that no token has, or the system's certificates can't be read.
+pub fn rest(config: &Config, token: &SecretString, rng: fastrand::Rng) -> Result<Rest, Failure> {
+    let base = &config.discord.api_base;
+    let client = providers::wire::client(config.router.connect_timeout, base).map_err(|failure| {
+        Problem::new(
+            "discord.api_base",
+            format!("the HTTP client could not be made: {failure}"),
+            "check the system's CA certificates",
+        )
+    })?;
+    Ok(Rest::new(client, base, token, rng).map_err(|_| GatewayFailure::WrongToken)?)
+}

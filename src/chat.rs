@@ -1,0 +1,497 @@
+//! One turn, start to end: claim, wait for the lane, remember what was said, ask, let the draft grow, record.
+
+pub mod choices;
+mod context;
+mod lanes;
+mod wording;
+
+use crate::{
+    config::{ChatConfig, Footer},
+    message::{
+        ChannelId, ConversationId, GuildId, Inbound, Line, MessageId, Prompt, Quoted, Role, Speaker, TurnId,
+        UnixMillis, UserId,
+    },
+    metrics::{Metrics, Running},
+    outcome::{Attempt, Failure, Outcome},
+    router::{End, Event, Exhausted, Performance, ProviderStanding, Router, strategy::Wish},
+    store::{Claim, End as Ending, Store, StoreError, StoredLine, Unfinished},
+};
+use context::{Past, Room};
+use lanes::{LaneGuard, Lanes, Ticket};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, error, info, info_span, warn};
+use wording::Why;
+
+/// What people are shown, as it grows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// The text so far. It may also become another text, when another provider takes over.
+    pub text: String,
+    /// The last line below it; only at the end.
+    pub footer: Option<String>,
+    /// Nothing more comes.
+    pub is_final: bool,
+}
+
+/// What became of a message.
+#[derive(Debug)]
+pub enum Begun {
+    /// It is to be answered.
+    Turn(Box<Turn>),
+    /// It was taken before.
+    Duplicate,
+    /// It is not answered, for the reason in this sentence.
+    Refused(String),
+}
+
+/// A message on its way to an answer.
+pub struct Turn {
+    /// Its id.
+    pub id: TurnId,
+    /// What is answered.
+    pub inbound: Inbound,
+    /// The messages that show a part of the answer already, after a restart.
+    pub parts: Vec<(u32, MessageId)>,
+    /// Ends the turn early: nobody wants the answer any more.
+    pub cancel: CancellationToken,
+    /// The span that everything about this turn is logged in.
+    pub span: Span,
+    ticket: Option<Ticket>,
+    guard: Option<LaneGuard>,
+    _running: Running,
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// How a turn ended, to be stored once people have seen it.
+#[must_use = "the turn is open until it is closed in the store"]
+#[derive(Debug)]
+pub struct Played(Ending);
+
+impl Played {
+    /// Whether it was stopped, and nobody was told anything.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0 == Ending::Cancelled
+    }
+}
+
+/// The conversations of a process.
+#[derive(Clone, Debug)]
+pub struct Chat {
+    router: Router,
+    store: Store,
+    metrics: Arc<Metrics>,
+    settings: Arc<ChatConfig>,
+    lanes: Lanes,
+    rng: Arc<Mutex<fastrand::Rng>>,
+}
+
+impl Chat {
+    /// The conversations over this router and store. `rng` draws the ids of turns.
+    #[must_use]
+    pub fn new(
+        router: Router,
+        store: Store,
+        metrics: Arc<Metrics>,
+        settings: ChatConfig,
+        rng: fastrand::Rng,
+    ) -> Self {
+        let rng = Arc::new(Mutex::new(rng));
+        Self { router, store, metrics, settings: Arc::new(settings), lanes: Lanes::default(), rng }
+    }
+
+    /// The metrics of the process.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The providers' names, in the usual order.
+    #[must_use]
+    pub fn provider_names(&self) -> Vec<&str> {
+        self.router.names()
+    }
+
+    /// Each provider's standing now.
+    #[must_use]
+    pub fn standings(&self) -> Vec<ProviderStanding> {
+        self.router.standings(Instant::now())
+    }
+
+    /// Whether the store takes what is written.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn store_is_writable(&self) -> Result<(), StoreError> {
+        self.store.ping_write().await
+    }
+
+    /// The ledger by provider, since a moment.
+    ///
+    /// # Errors
+    /// When the ledger can't be read.
+    pub async fn reliability(
+        &self,
+        since: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<Vec<crate::store::ProviderReliability>, StoreError> {
+        self.store.reliability(since, now.plus(Duration::from_millis(1))).await
+    }
+
+    /// Whether the bot has been part of this conversation.
+    pub async fn is_ours(&self, channel: ChannelId) -> bool {
+        self.store.is_ours(channel).await.unwrap_or_else(|failure| {
+            error!(error = %failure, "could not look up whether a conversation is ours");
+            false
+        })
+    }
+
+    /// A message that is remembered.
+    pub async fn remembered(&self, message: MessageId) -> Option<Quoted> {
+        let line = self.store.find(message).await.ok()??;
+        let author =
+            Speaker { id: line.author_id.unwrap_or(UserId(0)), name: line.author_name.unwrap_or_default() };
+        Some(Quoted { message_id: message, author, by_bot: line.role == Role::Assistant, text: line.text })
+    }
+
+    /// `/help`.
+    #[must_use]
+    pub fn help(&self) -> String {
+        wording::help()
+    }
+
+    /// What somebody is told who may not give a command here.
+    #[must_use]
+    pub fn only_moderators(&self, is_on_server: bool) -> String {
+        if is_on_server { wording::only_moderators() } else { wording::only_on_servers() }
+    }
+
+    /// What somebody is told whose command could not be carried out.
+    #[must_use]
+    pub fn command_failed(&self) -> String {
+        wording::command_failed()
+    }
+
+    /// `/reset`.
+    ///
+    /// # Errors
+    /// When the store could not forget; then nothing is forgotten.
+    pub async fn reset(&self, channel: ChannelId, at: UnixMillis) -> Result<String, StoreError> {
+        Ok(wording::reset(self.store.clear(ConversationId(channel), at).await?))
+    }
+
+    /// Takes a message: claims it, so that it is answered once, and gets in line for its conversation.
+    pub async fn begin(&self, inbound: Inbound) -> Begun {
+        let ticket = match self.lanes.line_up(inbound.conversation(), inbound.message_id) {
+            Ok(ticket) => ticket,
+            Err(lanes::Full) => return Begun::Refused(wording::too_many_waiting()),
+        };
+        let running = self.metrics.turn_running();
+        // Three draws: a clash of 50 random bits happens once in a blue moon, three in a row never.
+        for _ in 0..3 {
+            let id = TurnId::random(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner));
+            match self.store.claim(&inbound, &id).await {
+                Ok(Claim::New) => {
+                    return Begun::Turn(Box::new(self.turn(id, inbound, Vec::new(), ticket, running)));
+                }
+                Ok(Claim::Duplicate) => return Begun::Duplicate,
+                Ok(Claim::IdTaken) => {}
+                Err(failure) => {
+                    error!(turn = %id, error = %failure, "a message could not be claimed and is not answered");
+                    self.metrics.turn_ended("failed");
+                    return Begun::Refused(wording::store_is_unwell(&id));
+                }
+            }
+        }
+        Begun::Duplicate
+    }
+
+    /// The turns that had not ended when the process did, in line to be finished; those that are too old are closed.
+    pub async fn unfinished(&self, now: UnixMillis) -> Vec<Turn> {
+        let oldest = now.minus(self.settings.answer_missed);
+        let found = async {
+            let expired = self.store.expire_unfinished(oldest, now).await?;
+            Ok::<_, StoreError>((expired, self.store.unfinished(oldest).await?))
+        };
+        let (expired, unfinished) = match found.await {
+            Ok(found) => found,
+            Err(failure) => {
+                error!(error = %failure, "could not look for turns that had not ended");
+                return Vec::new();
+            }
+        };
+        if expired + unfinished.len() as u64 > 0 {
+            info!(expired, resumed = unfinished.len(), "turns had not ended when the process did");
+        }
+        let in_line = |it: Unfinished| {
+            let ticket = self.lanes.line_up(it.inbound.conversation(), it.inbound.message_id).ok()?;
+            Some(self.turn(it.turn, it.inbound, it.parts, ticket, self.metrics.turn_running()))
+        };
+        unfinished.into_iter().filter_map(in_line).collect()
+    }
+
+    fn turn(
+        &self,
+        id: TurnId,
+        inbound: Inbound,
+        parts: Vec<(u32, MessageId)>,
+        ticket: Ticket,
+        running: Running,
+    ) -> Turn {
+        let span = info_span!("turn", id = %id, conversation = %inbound.conversation());
+        let cancel = CancellationToken::new();
+        Turn { id, inbound, parts, cancel, span, ticket: Some(ticket), guard: None, _running: running }
+    }
+
+    /// Waits for the conversation's lane.
+    pub async fn enter(&self, turn: &mut Turn) {
+        if let Some(ticket) = turn.ticket.take() {
+            turn.guard = Some(ticket.enter().await);
+        }
+    }
+
+    /// Asks, and lets the draft grow until it is final.
+    pub async fn play(&self, turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
+        self.play_in_span(turn, draft).instrument(turn.span.clone()).await
+    }
+
+    async fn play_in_span(&self, turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
+        let inbound = &turn.inbound;
+        let (history, wish, marked) = tokio::join!(
+            self.history(turn),
+            self.wish(inbound.channel_id, inbound.guild_id, inbound.wish.as_deref(), inbound.received_at),
+            self.store.set_answering(&turn.id),
+        );
+        if let Err(failure) = &marked {
+            warn!(error = %failure, "a turn could not be marked as being answered");
+        }
+        let wish = wish.unwrap_or_else(|failure| {
+            error!(error = %failure, "could not read what moderators chose; the usual order holds");
+            Wish::default()
+        });
+        let prompt = Arc::new(context::fit(&self.settings.system_prompt, inbound, &history, self.room()));
+        let mut story = Story::default();
+        let mut performance = self.router.play(prompt, &wish, inbound.received_at);
+        loop {
+            tokio::select! {
+                biased;
+                () = turn.cancel.cancelled() => return self.cancelled(turn, performance).await,
+                event = performance.next() => match event {
+                    Some(Event::Attempt(attempt)) => {
+                        self.record(&turn.id, &attempt).await;
+                        story.attempts.push(attempt);
+                    }
+                    Some(Event::Opened { afresh, .. }) => {
+                        if afresh {
+                            draft.send_modify(|it| it.text.clear());
+                        }
+                    }
+                    Some(Event::Text(text)) => draft.send_modify(|it| it.text.push_str(&text)),
+                    Some(Event::Ended(end)) => return self.ended(turn, end, &story, draft),
+                    None => return self.ended(turn, End::Exhausted(Exhausted::default()), &story, draft),
+                }
+            }
+        }
+    }
+
+    async fn history(&self, turn: &Turn) -> Vec<Past> {
+        let conversation = turn.inbound.conversation();
+        let recent = self.store.recent(conversation, Some(&turn.id), self.settings.context_messages).await;
+        let lines = recent.unwrap_or_else(|failure| {
+            error!(error = %failure, "could not read the conversation; it is answered without its past");
+            Vec::new()
+        });
+        let past = |it: StoredLine| {
+            let line = Line { role: it.role, speaker: it.author_name, text: it.text };
+            Past { message_id: it.message_id, line }
+        };
+        lines.into_iter().map(past).collect()
+    }
+
+    fn room(&self) -> Room {
+        let ChatConfig { context_messages, context_tokens, reply_tokens, .. } = *self.settings;
+        let window = self.router.context_window().saturating_sub(reply_tokens);
+        Room { messages: context_messages as usize, tokens: context_tokens.min(window), reply_tokens }
+    }
+
+    /// Writes a call into the ledger, the metrics and the log.
+    async fn record(&self, turn: &TurnId, attempt: &Attempt) {
+        self.metrics.attempt(attempt);
+        if let Err(failure) = self.store.record(turn, attempt).await {
+            error!(error = %failure, provider = attempt.provider, "a call could not be written into the ledger");
+        }
+        let took_ms = u64::try_from(attempt.total.as_millis()).unwrap_or(u64::MAX);
+        let provider = attempt.provider.as_str();
+        match &attempt.outcome {
+            Outcome::Failed(failed) => warn!(
+                provider,
+                step = attempt.step,
+                failure = %failed.failure,
+                http_status = failed.http_status,
+                detail = failed.detail,
+                took_ms,
+                "{provider} failed: {failed}"
+            ),
+            outcome => {
+                let outcome = outcome.as_str();
+                info!(
+                    provider,
+                    step = attempt.step,
+                    outcome,
+                    took_ms,
+                    "{provider} {outcome} after {took_ms} ms"
+                );
+            }
+        }
+    }
+
+    async fn cancelled(&self, turn: &Turn, performance: Performance) -> Played {
+        for attempt in performance.cancel() {
+            self.record(&turn.id, &attempt).await;
+        }
+        Played(Ending::Cancelled)
+    }
+
+    fn ended(&self, turn: &Turn, end: End, story: &Story, draft: &watch::Sender<Draft>) -> Played {
+        match end {
+            End::Answered { provider, passed_over, .. } => {
+                let others = story.others(&provider, &passed_over);
+                let footer = match self.settings.footer {
+                    Footer::Always => Some(wording::footer(&provider, &others)),
+                    Footer::Failover => (!others.is_empty()).then(|| wording::footer(&provider, &others)),
+                    Footer::Never => None,
+                };
+                draft.send_modify(|it| (it.footer, it.is_final) = (footer, true));
+                let text = draft.borrow().text.clone();
+                Played(Ending::Answered { provider, text })
+            }
+            End::Exhausted(exhausted) => {
+                let error = exhausted.failures.first().map_or("nobody_ready", |(_, it)| it.failure.as_str());
+                let provider = exhausted.failures.last().map(|(name, _)| name.clone());
+                error!(failure = error, tried = exhausted.failures.len(), "nobody could answer");
+                draft.send_modify(|it| {
+                    if exhausted.spoke && !it.text.trim().is_empty() {
+                        it.footer = Some(wording::broken_off(&turn.id));
+                    } else {
+                        it.text = wording::apology(&exhausted, &turn.id);
+                    }
+                    it.is_final = true;
+                });
+                Played(Ending::Failed { provider, error: error.to_owned() })
+            }
+        }
+    }
+
+    /// A part of the answer is on Discord as this message.
+    pub async fn note_part(&self, turn: &TurnId, part: u32, message: MessageId) {
+        if let Err(failure) = self.store.note_part(turn, part, message).await {
+            error!(%turn, error = %failure, "a posted part could not be stored; after a crash it would be posted again");
+        }
+    }
+
+    /// People have seen the end: closes the turn.
+    pub async fn close(&self, turn: &Turn, played: Played, now: UnixMillis) {
+        self.end(turn, &played.0, now).await;
+    }
+
+    /// The answer could not be shown: closes the turn with the reason, a machine word.
+    pub async fn close_unseen(&self, turn: &Turn, reason: &str, now: UnixMillis) {
+        self.end(turn, &Ending::Failed { provider: None, error: reason.to_owned() }, now).await;
+    }
+
+    async fn end(&self, turn: &Turn, ending: &Ending, now: UnixMillis) {
+        self.metrics.turn_ended(ending.as_str());
+        let took_ms = u64::try_from(now.since(turn.inbound.received_at).as_millis()).unwrap_or(u64::MAX);
+        match self.store.finish(&turn.id, ending, now).await {
+            Ok(_) => turn
+                .span
+                .in_scope(|| info!(state = ending.as_str(), took_ms, "turn ended: {}", ending.as_str())),
+            Err(failure) => {
+                turn.span.in_scope(|| error!(error = %failure, "the end of a turn could not be stored"));
+            }
+        }
+    }
+}
+
+/// What happened in a turn so far.
+#[derive(Debug, Default)]
+struct Story {
+    attempts: Vec<Attempt>,
+}
+
+impl Story {
+    /// Why the others did not answer: those that come before `provider`, and failures on the way.
+    fn others(&self, provider: &str, passed_over: &[(String, Failure)]) -> Vec<(String, Why)> {
+        let resting = passed_over.iter().map(|(name, failure)| (name.clone(), Why::Resting(*failure)));
+        let tried = self.attempts.iter().filter_map(|it| match &it.outcome {
+            Outcome::Failed(failed) if it.provider != provider || failed.failure == Failure::BrokenStream => {
+                Some((it.provider.clone(), Why::Failed(failed.failure)))
+            }
+            Outcome::Overtaken => Some((it.provider.clone(), Why::Slow)),
+            Outcome::Failed(_) | Outcome::Answered | Outcome::Cancelled => None,
+        });
+        let mut others: Vec<(String, Why)> = Vec::new();
+        for (name, why) in resting.chain(tried) {
+            if let Some(known) = others.iter_mut().find(|(it, _)| *it == name) {
+                known.1 = why;
+            } else {
+                others.push((name, why));
+            }
+        }
+        others
+    }
+}
+
+/// A turn without Discord: the `ask` command. Text comes as it is spoken; the ledger has every call.
+impl Chat {
+    /// Plays one question, telling each event after it was recorded.
+    pub async fn ask(
+        &self,
+        text: &str,
+        wish: &Wish,
+        at: UnixMillis,
+        mut hear: impl FnMut(&Event),
+    ) -> (TurnId, Option<End>) {
+        let id = TurnId::random(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner));
+        let line = Line { role: Role::User, speaker: None, text: text.to_owned() };
+        let system = self.settings.system_prompt.clone();
+        let prompt = Prompt { system, lines: vec![line], reply_tokens: self.settings.reply_tokens };
+        let mut performance = self.router.play(Arc::new(prompt), wish, at);
+        while let Some(event) = performance.next().await {
+            if let Event::Attempt(attempt) = &event {
+                self.record(&id, attempt).await;
+            }
+            hear(&event);
+            if let Event::Ended(end) = event {
+                return (id, Some(end));
+            }
+        }
+        (id, None)
+    }
+
+    /// What a person at a terminal is told when nobody answered.
+    #[must_use]
+    pub fn apology(&self, exhausted: &Exhausted, turn: &TurnId) -> String {
+        wording::apology(exhausted, turn)
+    }
+}
+
+/// The server a message came from, for those who only need that.
+impl Turn {
+    /// The server, none in a DM.
+    #[must_use]
+    pub fn guild(&self) -> Option<GuildId> {
+        self.inbound.guild_id
+    }
+}

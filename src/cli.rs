@@ -1,0 +1,248 @@
+//! The commands that people type, what they print, and the exit codes.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this room is where the program speaks to the terminal"
+)]
+
+mod ask;
+mod check;
+#[cfg(feature = "demo")]
+mod demo;
+mod stats;
+
+use crate::{
+    app::{App, Failure},
+    config::{self, Env, Loaded, LogFormat, Problems},
+};
+use clap::{Parser, Subcommand};
+use std::{fmt::Display, future::Future, path::PathBuf, process::ExitCode, time::Duration};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+};
+use tracing::Level;
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// After a command has ended: how long what it left behind may take, such as a read of the terminal that can't be stopped.
+const LEFT_BEHIND: Duration = Duration::from_millis(100);
+
+/// How a command ends, by the contract: 0 is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Done,
+    Failed,
+    Config,
+    EveryProviderFailed,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Config => 2,
+            Exit::EveryProviderFailed => 3,
+        })
+    }
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "neverdark",
+    version,
+    about = "A Discord chatbot that keeps answering when an AI provider does not."
+)]
+struct Arguments {
+    /// The configuration file; else NEVERDARK_CONFIG, else config/neverdark.toml, else defaults and environment
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve Discord
+    Run,
+    /// Try the whole product on this machine, with an embedded Discord and scripted providers: no token, key or network
+    #[cfg(feature = "demo")]
+    Demo(demo::Arguments),
+    /// Ask one question through the router; the answer goes to stdout, who gave it to stderr
+    Ask(ask::Arguments),
+    /// Look for every problem of the configuration, the token, the intents, the providers and the store
+    Check(check::Arguments),
+    /// Show what the ledger says of each provider
+    Stats(stats::Arguments),
+    /// Show the effective configuration
+    Config(ConfigArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigArguments {
+    #[command(subcommand)]
+    what: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print every setting as it is in force; secrets are never in it
+    Show,
+}
+
+/// Runs the command that was typed.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(usage) => {
+            // Help and version are no mistakes, and go to stdout.
+            let exit = if usage.use_stderr() { Exit::Config } else { Exit::Done };
+            let _ = usage.print();
+            return exit.into();
+        }
+    };
+    let runtime = match Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(failure) => {
+            return fail(Exit::Failed, &format!("the runtime could not be started: {failure}")).into();
+        }
+    };
+    let exit = runtime.block_on(run(arguments));
+    runtime.shutdown_timeout(LEFT_BEHIND);
+    exit.into()
+}
+
+async fn run(arguments: Arguments) -> Exit {
+    let env = Env::from_process();
+    let explicit = arguments.config.as_deref();
+    match arguments.command {
+        Command::Run => serve(explicit.map(Into::into), &env).await,
+        #[cfg(feature = "demo")]
+        Command::Demo(it) => until_stopped(demo::run(it, explicit, &env)).await,
+        Command::Ask(it) => until_stopped(ask::run(it, explicit, &env)).await,
+        Command::Check(it) => until_stopped(check::run(it, explicit, &env)).await,
+        Command::Stats(it) => until_stopped(stats::run(it, explicit, &env)).await,
+        Command::Config(ConfigArguments { what: ConfigCommand::Show }) => {
+            match config::load(explicit, &env) {
+                Ok(loaded) => {
+                    print!("{}", config::effective_toml(&loaded.config));
+                    Exit::Done
+                }
+                Err(problems) => wrong_config(&problems),
+            }
+        }
+    }
+}
+
+/// `neverdark run`
+async fn serve(explicit: Option<PathBuf>, env: &Env) -> Exit {
+    let Ok((stop, stopped)) = stop_signal() else {
+        return fail(Exit::Failed, &"the signals that stop a service can't be waited for on this system");
+    };
+    let loaded = match config::load(explicit.as_deref(), env) {
+        Ok(loaded) => loaded,
+        Err(problems) => return wrong_config(&problems),
+    };
+    start_log(&loaded);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    tokio::pin!(stop);
+    let app = tokio::select! {
+        biased;
+        () = &mut stop => return Exit::Done,
+        app = App::build(loaded.config, env, fastrand::Rng::new()) => app,
+    };
+    let app = match app {
+        Ok(app) => app,
+        Err(failure) => return ended(&failure),
+    };
+    if let Some(address) = app.status_address() {
+        tracing::info!(%address, "status server: http://{address}/readyz");
+    }
+    tokio::select! {
+        biased;
+        served = app.run(stop) => match served {
+            Ok(()) => Exit::Done,
+            Err(failure) => ended(&failure),
+        },
+        // A second signal does not wait for anything. What was under way is finished after the next start.
+        () = stopped.again() => Exit::Done,
+    }
+}
+
+fn ended(failure: &Failure) -> Exit {
+    fail(if failure.is_config() { Exit::Config } else { Exit::Failed }, failure)
+}
+
+/// Says on stderr what happened; what it means and what to do is part of the sentence.
+pub(crate) fn fail(exit: Exit, what: &dyn Display) -> Exit {
+    eprintln!("neverdark: {what}");
+    exit
+}
+
+pub(crate) fn wrong_config(problems: &Problems) -> Exit {
+    fail(Exit::Config, problems)
+}
+
+/// Runs a command until it ends or is stopped; being stopped is no failure.
+async fn until_stopped(command: impl Future<Output = Exit>) -> Exit {
+    let Ok((stop, _)) = stop_signal() else { return command.await };
+    tokio::select! {
+        biased;
+        () = stop => Exit::Done,
+        exit = command => exit,
+    }
+}
+
+/// The second signal.
+struct Stopped(tokio::sync::watch::Receiver<u32>);
+
+impl Stopped {
+    async fn again(mut self) {
+        if self.0.wait_for(|count| *count >= 2).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// SIGTERM or Ctrl-C: a future for the first, and a way to wait for the second.
+fn stop_signal() -> std::io::Result<(impl Future<Output = ()>, Stopped)> {
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (count, mut first) = tokio::sync::watch::channel(0_u32);
+    let second = Stopped(first.clone());
+    #[expect(clippy::disallowed_methods, reason = "it ends with the process; there is nothing to wait for")]
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            count.send_modify(|it| *it += 1);
+        }
+    });
+    let stop = async move {
+        if first.wait_for(|count| *count >= 1).await.is_err() {
+            std::future::pending().await
+        }
+    };
+    Ok((stop, second))
+}
+
+/// The log goes to stderr: text for people, or a JSON object a line for machines.
+fn start_log(loaded: &Loaded) {
+    let log = &loaded.config.log;
+    let filter = match log.level.parse::<Level>() {
+        // A plain level is meant for us; the libraries' own business is of interest only when it goes wrong.
+        Ok(level) => Targets::new().with_default(Level::WARN).with_target("neverdark", level),
+        Err(_) => log.level.parse().unwrap_or_else(|_| Targets::new().with_default(Level::INFO)),
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    let to_stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A second initialisation can only happen in a test, and changes nothing.
+    let _ = match log.format {
+        LogFormat::Text => registry.with(to_stderr.with_ansi(false)).try_init(),
+        LogFormat::Json => registry.with(to_stderr.json().flatten_event(true)).try_init(),
+    };
+}

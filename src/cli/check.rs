@@ -1,0 +1,186 @@
+//! `neverdark check`: every problem at once, each with its fix, before anybody depends on the bot.
+
+use super::Exit;
+use crate::{
+    app,
+    config::{self, Config, Env, Loaded},
+    discord::rest::{Application, RestError},
+    store::Store,
+};
+use serde_json::json;
+use std::path::Path;
+use tokio::{
+    task::JoinSet,
+    time::{Duration, timeout},
+};
+
+/// A provider that takes longer to say that it is there is reported as slow.
+const HEALTH_LIMIT: Duration = Duration::from_secs(10);
+/// View channels, send messages, embed links, attach files, read the history, send in threads: what the bot needs.
+const INVITE_PERMISSIONS: u64 = 274_878_024_704;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Look at the configuration and the store only
+    #[arg(long)]
+    offline: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+struct Findings {
+    good: Vec<String>,
+    warnings: Vec<String>,
+    problems: Vec<String>,
+    invite: Option<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env) -> Exit {
+    let mut found = Findings::default();
+    match config::load(explicit, env) {
+        Ok(loaded) => look(&loaded, env, arguments.offline, &mut found).await,
+        Err(problems) => found.problems.extend(problems.0.iter().map(ToString::to_string)),
+    }
+    if arguments.json {
+        let Findings { good, warnings, problems, invite } = &found;
+        println!(
+            "{}",
+            json!({"ok": problems.is_empty(), "good": good, "warnings": warnings, "problems": problems, "invite": invite})
+        );
+    } else {
+        for line in &found.good {
+            println!("ok       {line}");
+        }
+        for line in &found.warnings {
+            println!("warning  {line}");
+        }
+        for line in &found.problems {
+            println!("PROBLEM  {line}");
+        }
+        if let Some(invite) = &found.invite {
+            println!("\nInvite the bot with: {invite}");
+        }
+        match found.problems.len() {
+            0 => println!("\nNo problems."),
+            1 => println!("\n1 problem."),
+            count => println!("\n{count} problems."),
+        }
+    }
+    if found.problems.is_empty() { Exit::Done } else { Exit::Config }
+}
+
+async fn look(loaded: &Loaded, env: &Env, offline: bool, found: &mut Findings) {
+    let Loaded { config, file, warnings, notes } = loaded;
+    found.good.push(match file {
+        Some(file) => format!("configuration: {}", file.display()),
+        None => "configuration: defaults and environment".to_owned(),
+    });
+    found.warnings.extend(warnings.iter().map(ToString::to_string));
+    found.warnings.extend(notes.iter().cloned());
+    providers(config, env, offline, found).await;
+    store(config, found).await;
+    if config.discord.enabled {
+        discord(config, env, offline, found).await;
+    }
+}
+
+async fn providers(config: &Config, env: &Env, offline: bool, found: &mut Findings) {
+    let router = match app::router(config, env, fastrand::Rng::new()) {
+        Ok(router) => router,
+        Err(app::Failure::Config(problems)) => {
+            found.problems.extend(problems.0.iter().map(ToString::to_string));
+            return;
+        }
+        Err(failure) => return found.problems.push(failure.to_string()),
+    };
+    if offline {
+        return found.good.push(format!("providers: {}", router.names().join(", ")));
+    }
+    let mut checks = JoinSet::new();
+    for provider in router.providers() {
+        let check = provider.health_check();
+        checks.spawn(async move { (provider, timeout(HEALTH_LIMIT, check).await) });
+    }
+    while let Some(checked) = checks.join_next().await {
+        let Ok((provider, health)) = checked else { continue };
+        let (name, model) = (provider.name(), provider.model());
+        match health {
+            Ok(Ok(())) => found.good.push(format!("provider {name} ({model}) is there")),
+            Ok(Err(failed)) => found.problems.push(format!(
+                "provider {name} is not well: {failed}. Check its base_url, its key and its model"
+            )),
+            Err(_) => found.problems.push(format!(
+                "provider {name} did not answer within {} s. Check its base_url and the network",
+                HEALTH_LIMIT.as_secs()
+            )),
+        }
+    }
+}
+
+async fn store(config: &Config, found: &mut Findings) {
+    match Store::open(&config.store.url).await {
+        Ok(store) => {
+            found.good.push(format!("store: {} can be written", config.store.url));
+            if let Err(failure) = store.close().await {
+                found.problems.push(failure.to_string());
+            }
+        }
+        Err(failure) if failure.is_in_use() => {
+            found.good.push(format!("store: {} is in use by a running bot", config.store.url));
+        }
+        Err(failure) => found.problems.push(failure.to_string()),
+    }
+}
+
+async fn discord(config: &Config, env: &Env, offline: bool, found: &mut Findings) {
+    let token = match config.discord_token(env) {
+        Ok(token) => token,
+        Err(problem) => return found.problems.push(problem.to_string()),
+    };
+    if offline {
+        return found.good.push("Discord: a token is set".to_owned());
+    }
+    let asked = async {
+        let rest = app::rest(config, &token, fastrand::Rng::new()).map_err(|failure| failure.to_string())?;
+        let me = rest.me().await.map_err(|failure| refused(config, &failure))?;
+        let application = rest.application().await.map_err(|failure| refused(config, &failure))?;
+        Ok::<_, String>((me, application))
+    };
+    match asked.await {
+        Ok((me, application)) => {
+            found.good.push(format!("Discord: the token is that of {}", me.username));
+            intents(config, &application, found);
+            found.invite = Some(format!(
+                "https://discord.com/oauth2/authorize?client_id={}&scope=bot+applications.commands&permissions={INVITE_PERMISSIONS}",
+                application.id.0
+            ));
+        }
+        Err(problem) => found.problems.push(problem),
+    }
+}
+
+fn intents(config: &Config, application: &Application, found: &mut Findings) {
+    if !config.discord.message_content {
+        found.good.push("Discord: works without the message content intent, as configured".to_owned());
+    } else if application.may_read_messages() {
+        found.good.push("Discord: the message content intent is granted".to_owned());
+    } else {
+        found.problems.push(
+            "Discord: the message content intent is not granted. Switch on \"Message Content Intent\" in the Developer Portal \
+             (Bot → Privileged Gateway Intents), or set discord.message_content = false"
+                .to_owned(),
+        );
+    }
+}
+
+fn refused(config: &Config, failure: &RestError) -> String {
+    match failure {
+        RestError::Unauthorized => {
+            "Discord does not accept the bot's token. Reset it in the Developer Portal (Bot → Reset Token) and set it anew".to_owned()
+        }
+        other => format!("Discord at {}: {other}. Check the network, and discord.api_base if you set it", config.discord.api_base),
+    }
+}

@@ -1,0 +1,104 @@
+//! `neverdark stats`: reliability, latency, tokens and cost by provider, from the ledger.
+
+use super::{Exit, fail, wrong_config};
+use crate::{
+    config::{self, Env},
+    message::UnixMillis,
+    status::row,
+    store::{ProviderReliability, Store},
+};
+use std::{fmt::Write, path::Path, time::Duration};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// How far back, such as 30m, 24h or 7d
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    since: Duration,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "expected a duration such as 30m, 24h or 7d".to_owned())
+}
+
+pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env) -> Exit {
+    let loaded = match config::load(explicit, env) {
+        Ok(loaded) => loaded,
+        Err(problems) => return wrong_config(&problems),
+    };
+    let store = match Store::open_read_only(&loaded.config.store.url).await {
+        Ok(store) => store,
+        Err(failure) => return fail(Exit::Config, &failure),
+    };
+    let now = UnixMillis::now();
+    let rows = match store.reliability(now.minus(arguments.since), now.plus(Duration::from_millis(1))).await {
+        Ok(rows) => rows,
+        Err(failure) => return fail(Exit::Failed, &failure),
+    };
+    if arguments.json {
+        println!("{}", serde_json::Value::Array(rows.iter().map(row).collect()));
+    } else if rows.is_empty() {
+        println!("No calls in the last {}.", humantime::format_duration(arguments.since));
+    } else {
+        print!("{}", table(&rows));
+    }
+    Exit::Done
+}
+
+fn table(rows: &[ProviderReliability]) -> String {
+    let width = rows.iter().map(|it| it.provider.len()).max().unwrap_or(0).max("provider".len());
+    let mut out = format!(
+        "{:width$}  {:>7}  {:>8}  {:>9}  {:>9}  {:>10}  {:>10}  {:>8}  failures\n",
+        "provider", "calls", "answered", "first p50", "first p95", "tokens in", "tokens out", "cost"
+    );
+    for it in rows {
+        // Losing a race and being cancelled say nothing about a provider.
+        let judged = it.answered + it.failed;
+        let share =
+            (100 * it.answered).checked_div(judged).map_or("–".to_owned(), |share| format!("{share} %"));
+        let ms = |it: Option<u64>| it.map_or("–".to_owned(), |ms| format!("{ms} ms"));
+        let failures: Vec<_> = it.failures.iter().map(|(word, count)| format!("{count} {word}")).collect();
+        let (p50, p95) = (ms(it.p50_first_text_ms), ms(it.p95_first_text_ms));
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            out,
+            "{:width$}  {:>7}  {share:>8}  {p50:>9}  {p95:>9}  {:>10}  {:>10}  {:>8.4}  {}",
+            it.provider,
+            it.calls,
+            it.tokens_in,
+            it.tokens_out,
+            it.cost,
+            failures.join(", ")
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn a_table_for_people() {
+        let alpha = ProviderReliability {
+            provider: "alpha".to_owned(),
+            calls: 10,
+            answered: 6,
+            failed: 2,
+            overtaken: 2,
+            failures: vec![("rate_limited".to_owned(), 2)],
+            p50_first_text_ms: Some(310),
+            p95_first_text_ms: Some(2200),
+            tokens_in: 12_000,
+            tokens_out: 900,
+            cost: 0.039,
+            ..ProviderReliability::default()
+        };
+        let beta =
+            ProviderReliability { provider: "a-long-name".to_owned(), ..ProviderReliability::default() };
+        expect![[""]].assert_eq(&table(&[alpha, beta]));
+    }
+}

@@ -1,0 +1,283 @@
+//! Shows a growing draft as messages: typing, the first post, edits at a pace, splitting, and an end that is never lost.
+//!
+//! **The problem.** A model speaks fifty times a second, Discord takes about one edit a second, and an edit that waits in a
+//! queue shows old text. **The rule.** Nothing is queued: when the last request has returned and the pace allows, the newest
+//! text is shown. One request at a time for a reply; nothing is sent that is shown already. The end is shown at once, and if
+//! an edit can't be made it is posted as a new message. **The limits.** What Discord refuses for good (no permission, the
+//! channel is gone) ends the turn, so that nobody pays for text that nobody can see.
+
+use super::{
+    rest::{Hook, Rest, RestError},
+    text,
+};
+use crate::{
+    chat::Draft,
+    message::{ChannelId, MessageId},
+};
+use std::{future::Future, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+
+/// Discord's limit for a message, in UTF-16 units.
+const LIMIT: usize = 2000;
+/// Nothing is typed for answers that come at once.
+const TYPING_AFTER: Duration = Duration::from_millis(150);
+/// Discord shows "is typing" for ten seconds.
+const TYPING_EVERY: Duration = Duration::from_secs(8);
+/// A notification shows the first post as it is at that moment: some words, not a syllable.
+const USEFUL_CHARS: usize = 24;
+/// But nobody waits longer than this for the first words to become more.
+const USEFUL_WITHIN: Duration = Duration::from_millis(300);
+/// A live post or edit that takes longer is given up; the next one shows newer text anyway.
+const LIVE_LIMIT: Duration = Duration::from_secs(10);
+/// The end of an answer is worth waiting for.
+const FINAL_LIMIT: Duration = Duration::from_secs(60);
+
+/// Where a reply is shown.
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    /// As messages in a channel; the first one is a reply to the question.
+    Channel {
+        /// The channel.
+        channel: ChannelId,
+        /// The question.
+        question: MessageId,
+    },
+    /// As the response to an interaction that was announced ("is thinking…").
+    Interaction(Hook),
+}
+
+/// A message of the reply.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) id: MessageId,
+    /// What it shows; none when that is not known, after a restart.
+    pub(crate) content: Option<String>,
+}
+
+/// How a reply is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// The least time between two edits of the growing text.
+    pub(crate) edit_interval: Duration,
+}
+
+/// A reply being shown.
+pub(crate) struct Delivery<'a, Noted> {
+    rest: &'a Rest,
+    stage: &'a Stage,
+    pace: Pace,
+    parts: Vec<Part>,
+    /// Posts made so far, for their nonces: a repeated post must have the same, a new one another.
+    posts: usize,
+    noted: Noted,
+}
+
+impl<'a, Noted, Done> Delivery<'a, Noted>
+where
+    Noted: Fn(u32, MessageId) -> Done,
+    Done: Future<Output = ()>,
+{
+    /// A reply on `stage`, of which `parts` are there already; `noted` is told of each message as it is made.
+    pub(crate) fn new(rest: &'a Rest, stage: &'a Stage, pace: Pace, parts: Vec<Part>, noted: Noted) -> Self {
+        Self { rest, stage, pace, posts: parts.len(), parts, noted }
+    }
+
+    /// Shows the draft until it is final, or its sender is gone: then what is there stays as it is.
+    ///
+    /// # Errors
+    /// Discord does not let the bot show it.
+    pub(crate) async fn show(mut self, mut draft: watch::Receiver<Draft>) -> Result<(), RestError> {
+        if self.parts.is_empty() {
+            tokio::select! {
+                biased;
+                () = useful(&mut draft) => {}
+                () = self.type_along() => {}
+            }
+        }
+        loop {
+            let now = draft.borrow_and_update().clone();
+            if now.is_final {
+                return self.finish(&now).await;
+            }
+            let paced = Instant::now() + self.pace.edit_interval;
+            if !now.text.trim().is_empty() {
+                match self.sync(&contents(&now), Instant::now() + LIVE_LIMIT).await {
+                    Err(error) if is_final(&error) => return Err(error),
+                    // What is lost now is shown by the next edit.
+                    Ok(()) | Err(_) => {}
+                }
+            }
+            if !next_change(&mut draft, paced).await {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn finish(&mut self, draft: &Draft) -> Result<(), RestError> {
+        let contents = contents(draft);
+        let deadline = Instant::now() + FINAL_LIMIT;
+        match self.sync(&contents, deadline).await {
+            Err(error) if !is_final(&error) => {
+                // The messages can't be edited any more; people get the whole answer all the same.
+                self.parts.clear();
+                self.sync(&contents, Instant::now() + FINAL_LIMIT).await
+            }
+            ended => ended,
+        }
+    }
+
+    /// Makes the messages show `contents`: edits what differs, posts what is missing, deletes what is too much.
+    async fn sync(&mut self, contents: &[String], deadline: Instant) -> Result<(), RestError> {
+        for (place, content) in contents.iter().enumerate() {
+            match self.parts.get(place) {
+                Some(part) if part.content.as_ref() == Some(content) => {}
+                Some(part) => {
+                    self.edit(part.id, content, deadline).await?;
+                    self.parts[place].content = Some(content.clone());
+                }
+                None => {
+                    let id = self.post(place, content, deadline).await?;
+                    self.posts += 1;
+                    self.parts.push(Part { id, content: Some(content.clone()) });
+                    (self.noted)(u32::try_from(place).unwrap_or(u32::MAX), id).await;
+                }
+            }
+        }
+        while self.parts.len() > contents.len() {
+            if let Some(part) = self.parts.pop() {
+                self.delete(part.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn post(&self, place: usize, content: &str, deadline: Instant) -> Result<MessageId, RestError> {
+        match self.stage {
+            Stage::Channel { channel, question } => {
+                let reply_to = (place == 0).then_some(*question);
+                let nonce = nonce(*question, self.posts);
+                self.rest.create_message(*channel, content, reply_to, &nonce, deadline).await
+            }
+            // The announcement becomes the first part.
+            Stage::Interaction(hook) if place == 0 => self.rest.edit_response(hook, content, deadline).await,
+            Stage::Interaction(hook) => self.rest.follow_up(hook, content, deadline).await,
+        }
+    }
+
+    async fn edit(&self, id: MessageId, content: &str, deadline: Instant) -> Result<(), RestError> {
+        match self.stage {
+            Stage::Channel { channel, .. } => self.rest.edit_message(*channel, id, content, deadline).await,
+            Stage::Interaction(hook) => self.rest.edit_follow_up(hook, id, content, deadline).await,
+        }
+    }
+
+    async fn delete(&self, id: MessageId) -> Result<(), RestError> {
+        match self.stage {
+            Stage::Channel { channel, .. } => self.rest.delete_message(*channel, id).await,
+            Stage::Interaction(hook) => self.rest.delete_follow_up(hook, id).await,
+        }
+    }
+
+    /// Shows that somebody is at it. Whether that works does not matter to the answer. Never ends.
+    async fn type_along(&self) {
+        sleep(TYPING_AFTER).await;
+        loop {
+            if let Stage::Channel { channel, .. } = self.stage {
+                let _ = self.rest.trigger_typing(*channel).await;
+            }
+            sleep(TYPING_EVERY).await;
+        }
+    }
+}
+
+/// Waits until there is something to show.
+async fn useful(draft: &mut watch::Receiver<Draft>) {
+    let has_words = |it: &Draft| it.is_final || !it.text.trim().is_empty();
+    let is_enough = |it: &Draft| it.is_final || it.text.trim().chars().count() >= USEFUL_CHARS;
+    if draft.wait_for(has_words).await.is_ok() {
+        // Either is fine: enough text, or enough waiting. A sender that is gone is noticed by whoever comes next.
+        let _ = tokio::time::timeout(USEFUL_WITHIN, draft.wait_for(is_enough)).await;
+    }
+}
+
+/// Waits until there is something new and the pace allows to show it, or the end is there. False when nothing more will come.
+async fn next_change(draft: &mut watch::Receiver<Draft>, paced: Instant) -> bool {
+    if draft.changed().await.is_err() {
+        return false;
+    }
+    let is_final = draft.borrow().is_final;
+    if is_final {
+        return true;
+    }
+    tokio::select! {
+        biased;
+        ended = draft.wait_for(|it| it.is_final) => ended.is_ok(),
+        () = sleep_until(paced) => true,
+    }
+}
+
+/// The messages that show a draft (pure).
+fn contents(draft: &Draft) -> Vec<String> {
+    let mut contents = text::parts(&text::tame(&draft.text), LIMIT);
+    if let Some(footer) = &draft.footer {
+        let units = |text: &str| text.encode_utf16().count();
+        match contents.last_mut() {
+            Some(last) if units(last) + 1 + units(footer) <= LIMIT => {
+                last.push('\n');
+                last.push_str(footer);
+            }
+            Some(_) | None => contents.push(footer.clone()),
+        }
+    }
+    contents
+}
+
+/// The same for the same post, so that one that was repeated is not doubled; at most 25 characters, as Discord demands.
+fn nonce(question: MessageId, post: usize) -> String {
+    format!("{:x}.{}", question.0, post % 10_000)
+}
+
+/// Whether trying again, or another way, is no use.
+fn is_final(error: &RestError) -> bool {
+    matches!(error, RestError::Unauthorized | RestError::Forbidden { .. } | RestError::NotFound { .. })
+}
+
+/// The machine word for why an answer could not be shown.
+pub(crate) fn word(error: &RestError) -> &'static str {
+    match error {
+        RestError::Unauthorized => "discord_unauthorized",
+        RestError::Forbidden { .. } => "discord_forbidden",
+        RestError::NotFound { .. } => "discord_not_found",
+        RestError::RateLimited { .. } => "discord_rate_limited",
+        RestError::Invalid { .. } => "discord_invalid",
+        RestError::Timeout => "discord_timeout",
+        RestError::Unavailable { .. } => "discord_unavailable",
+        RestError::Garbled => "discord_garbled",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_footer_is_the_last_line_of_the_last_part() {
+        let draft = |text: &str| Draft {
+            text: text.to_owned(),
+            footer: Some("-# answered by beta".to_owned()),
+            is_final: true,
+        };
+        assert_eq!(contents(&draft("Hello.")), ["Hello.\n-# answered by beta"]);
+        let full = "x".repeat(1990);
+        assert_eq!(contents(&draft(&full)), [full.as_str(), "-# answered by beta"]);
+    }
+
+    #[test]
+    fn a_nonce_fits() {
+        assert!(nonce(MessageId(u64::MAX), usize::MAX).len() <= 25);
+        assert_ne!(nonce(MessageId(1), 0), nonce(MessageId(1), 1));
+    }
+}

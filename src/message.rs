@@ -1,0 +1,229 @@
+//! Plain data that travels: who said what and where, what a provider is asked, and what people are shown.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, time::Duration};
+
+macro_rules! snowflake {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+snowflake!(
+    /// A person or a bot.
+    UserId
+);
+snowflake!(
+    /// A channel, a thread, a forum post or a DM.
+    ChannelId
+);
+snowflake!(
+    /// A message. Discord's ids grow with time, so that comparing two of one channel compares their age.
+    MessageId
+);
+snowflake!(
+    /// A server.
+    GuildId
+);
+
+/// Where memory lives: a DM, channel, thread or forum post, by the id Discord gives that place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ConversationId(pub ChannelId);
+
+impl fmt::Display for ConversationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One message and its answer: ten characters a person can read out, also the id under an error message.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TurnId(pub String);
+
+impl TurnId {
+    /// Draws an id: 50 random bits in Crockford's base 32 (no i, l, o, u, so that it can be read aloud).
+    pub fn random(rng: &mut fastrand::Rng) -> Self {
+        const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+        Self((0..10).map(|_| char::from(DIGITS[rng.usize(0..32)])).collect())
+    }
+}
+
+impl fmt::Display for TurnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A moment: UTC milliseconds since 1970, as everywhere in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct UnixMillis(pub i64);
+
+impl UnixMillis {
+    /// Reads the clock. Only doors call it (an event arrives, a command is typed); everything behind them is told the time.
+    #[must_use]
+    pub fn now() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The moment `later` after this one.
+    #[must_use]
+    pub fn plus(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(later.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// The moment `earlier` before this one.
+    #[must_use]
+    pub fn minus(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(earlier.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long after `earlier` this moment is; zero when it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+/// What sort of place a conversation lives in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// A direct message.
+    Dm,
+    /// A text channel.
+    Channel,
+    /// A thread below a text channel.
+    Thread,
+    /// A post in a forum.
+    ForumPost,
+}
+
+/// Why the bot takes a message as meant for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// It was mentioned.
+    Mention,
+    /// Somebody replied to one of its messages.
+    Reply,
+    /// A direct message.
+    Dm,
+    /// A message in a thread that it was asked into.
+    Thread,
+    /// A message in one of the configured channels.
+    Channel,
+    /// A post in one of the configured forums, or a message in such a post.
+    Forum,
+    /// `/ask`.
+    Command,
+}
+
+/// Who speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Speaker {
+    /// Discord's id.
+    pub id: UserId,
+    /// The name that people see.
+    pub name: String,
+}
+
+/// A message that the bot has to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inbound {
+    /// The message's id; for `/ask` the interaction's. A turn is claimed by it, so that it is answered once.
+    pub message_id: MessageId,
+    /// Where it was said, and where the answer goes.
+    pub channel_id: ChannelId,
+    /// The server, none in a DM.
+    pub guild_id: Option<GuildId>,
+    /// What sort of place that is.
+    pub place: Place,
+    /// Why it is answered.
+    pub trigger: Trigger,
+    /// Who said it.
+    pub author: Speaker,
+    /// What was said, without the mention that called the bot.
+    pub text: String,
+    /// The message it replies to.
+    pub replied_to: Option<Quoted>,
+    /// What the thread or forum post is about, when the message was said in one.
+    pub opening: Option<Opening>,
+    /// When the bot saw it.
+    pub received_at: UnixMillis,
+    /// The provider the person asked for by name (`/ask provider:`): it comes first, the others stay behind it.
+    pub wish: Option<String>,
+}
+
+impl Inbound {
+    /// Where this message's memory lives.
+    #[must_use]
+    pub fn conversation(&self) -> ConversationId {
+        ConversationId(self.channel_id)
+    }
+}
+
+/// A message that another one points at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    /// Its id.
+    pub message_id: MessageId,
+    /// Who said it.
+    pub author: Speaker,
+    /// Whether the bot itself said it.
+    pub by_bot: bool,
+    /// What it says.
+    pub text: String,
+}
+
+/// What a thread or a forum post is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Opening {
+    /// The thread's or post's title.
+    pub title: String,
+    /// The post's tags, by name.
+    pub tags: Vec<String>,
+    /// The message that it began with, when the bot may read it.
+    pub starter: Option<Quoted>,
+}
+
+/// Which side of the conversation a line is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A person.
+    User,
+    /// The bot.
+    Assistant,
+}
+
+/// One line of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Line {
+    /// Who is speaking.
+    pub role: Role,
+    /// The person's name, so that several can be told apart; none for the bot.
+    pub speaker: Option<String>,
+    /// What was said.
+    pub text: String,
+}
+
+/// What a provider is asked: the same for every dialect.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Prompt {
+    /// Who the bot is, and what it must know of the place it speaks in; empty for none.
+    pub system: String,
+    /// The conversation, oldest first; the last line is the question.
+    pub lines: Vec<Line>,
+    /// The most tokens the answer may have.
+    pub reply_tokens: u32,
+}

@@ -1,0 +1,200 @@
+//! Plain data that is kept: how each call to a provider went.
+
+use crate::message::UnixMillis;
+use serde::{Deserialize, Serialize};
+use std::{fmt, time::Duration};
+
+/// Why an attempt did not answer. Each class is something that the router treats differently or operators must tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// Too many requests or tokens for now; the provider may say until when.
+    RateLimited,
+    /// The money or the day's quota is used up: waiting a moment will not help.
+    QuotaExhausted,
+    /// The provider says that it has no capacity (503, 529, "overloaded").
+    Overloaded,
+    /// A fault of the provider (5xx).
+    ServerError,
+    /// No first text, no next piece, or no end within its limit.
+    Timeout,
+    /// No connection, or it was lost before the answer began.
+    Connection,
+    /// The answer began and did not end as it should: cut off, stalled, or an error inside the stream.
+    BrokenStream,
+    /// What came back is not what the dialect says (HTML with 200, bad JSON).
+    Malformed,
+    /// A whole answer without any text.
+    Empty,
+    /// The key is wrong, or may not use this model.
+    Auth,
+    /// The provider does not serve the place that this machine is in.
+    RegionBlocked,
+    /// There is no such model, or it is not loaded.
+    ModelUnavailable,
+    /// The prompt does not fit the model's window.
+    ContextTooLong,
+    /// The provider's content filter refused.
+    ContentFiltered,
+    /// The model does not take a parameter that was sent.
+    UnsupportedParameter,
+    /// The request itself is at fault; it would fail elsewhere, too.
+    BadRequest,
+}
+
+impl Failure {
+    /// Every class, in the order of the documentation.
+    pub const ALL: [Self; 16] = [
+        Self::RateLimited,
+        Self::QuotaExhausted,
+        Self::Overloaded,
+        Self::ServerError,
+        Self::Timeout,
+        Self::Connection,
+        Self::BrokenStream,
+        Self::Malformed,
+        Self::Empty,
+        Self::Auth,
+        Self::RegionBlocked,
+        Self::ModelUnavailable,
+        Self::ContextTooLong,
+        Self::ContentFiltered,
+        Self::UnsupportedParameter,
+        Self::BadRequest,
+    ];
+
+    /// The word for it in the ledger, metrics and logs (`attempts.failure`).
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExhausted => "quota_exhausted",
+            Self::Overloaded => "overloaded",
+            Self::ServerError => "server_error",
+            Self::Timeout => "timeout",
+            Self::Connection => "connection",
+            Self::BrokenStream => "broken_stream",
+            Self::Malformed => "malformed",
+            Self::Empty => "empty",
+            Self::Auth => "auth",
+            Self::RegionBlocked => "region_blocked",
+            Self::ModelUnavailable => "model_unavailable",
+            Self::ContextTooLong => "context_too_long",
+            Self::ContentFiltered => "content_filtered",
+            Self::UnsupportedParameter => "unsupported_parameter",
+            Self::BadRequest => "bad_request",
+        }
+    }
+
+    /// Reads the word back.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == word)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A failure with what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// The class, which decides what happens next.
+    pub failure: Failure,
+    /// The HTTP status, when there was an answer at all.
+    pub http_status: Option<u16>,
+    /// How long the provider asked to be left alone.
+    pub retry_after: Option<Duration>,
+    /// A short machine word for operators (the vendor's error code or type, or our own, such as `no finish`); never
+    /// the vendor's free text, which may quote the prompt or the key.
+    pub detail: String,
+}
+
+impl Failed {
+    /// A failure of this class, with a word for operators and nothing else known.
+    pub fn new(failure: Failure, detail: impl Into<String>) -> Self {
+        Self { failure, http_status: None, retry_after: None, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.failure)?;
+        if let Some(status) = self.http_status {
+            write!(f, " (HTTP {status})")?;
+        }
+        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A whole answer.
+    Answered,
+    /// It failed.
+    Failed(Failed),
+    /// Another provider was faster.
+    Overtaken,
+    /// Nobody wanted the answer any more.
+    Cancelled,
+}
+
+impl Outcome {
+    /// The word for it in the ledger and the metrics (`attempts.outcome`).
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed(_) => "failed",
+            Self::Overtaken => "overtaken",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The failure, if it is one.
+    #[must_use]
+    pub fn failed(&self) -> Option<&Failed> {
+        match self {
+            Self::Failed(failed) => Some(failed),
+            Self::Answered | Self::Overtaken | Self::Cancelled => None,
+        }
+    }
+}
+
+/// Tokens that a call used, as the provider counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub tokens_in: Option<u64>,
+    /// Tokens of the answer.
+    pub tokens_out: Option<u64>,
+}
+
+/// One call to one provider: a row of the ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// Its place in the turn, from 0.
+    pub step: u32,
+    /// The provider's name as configured.
+    pub provider: String,
+    /// The model asked for.
+    pub model: String,
+    /// When the call began.
+    pub started_at: UnixMillis,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// From the call to the first text.
+    pub first_text: Option<Duration>,
+    /// From the call to its end.
+    pub total: Duration,
+    /// Tokens used.
+    pub usage: Usage,
+    /// Money, by the configured prices, when both are known.
+    pub cost: Option<f64>,
+}

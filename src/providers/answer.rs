@@ -1,0 +1,321 @@
+//! The body of an answer becomes pieces, whatever the dialect; an answer counts as whole only if it says that it ends.
+//!
+//! A closed socket proves nothing: load balancers close cut streams cleanly, and `[DONE]` is missing at several vendors.
+//! So an answer is whole when a finish was said, and [`Piece::Finish`] is the last piece of such an answer and of no other.
+//! Once it was said, only usage can follow; an error behind it takes nothing back.
+//!
+//! How it fails says how far it got: before the first piece the vendor's own class is told (`Connection` for a lost
+//! socket, `Malformed` for nonsense); after it, `BrokenStream`, unless the class says something that outlasts this call.
+
+use super::{Finish, Piece, Pieces, sse, verdict};
+use crate::outcome::{Failed, Failure, Usage};
+use futures::{StreamExt, stream};
+use reqwest::Response;
+use serde_json::Value;
+use std::{collections::VecDeque, time::Duration};
+use tokio::time::{Instant, timeout_at};
+
+/// The most bytes of an answer that is one JSON document.
+const MAX_WHOLE_BYTES: usize = 8 * 1024 * 1024;
+/// The most bytes of a stream: 200,000 tokens at the 300 bytes that a chunk of one token has.
+const MAX_STREAM_BYTES: usize = 64 * 1024 * 1024;
+/// The most bytes of text: no answer for people is that long.
+const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
+/// How long usage is waited for once the finish was said, when neither `[DONE]` nor the end of the body comes.
+const USAGE_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a dialect made of one chunk, or of a whole answer.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// It has the parts that an answer of this dialect has, be they empty.
+    pub(super) known: bool,
+    /// Text for people.
+    pub(super) text: String,
+    /// The model's thoughts.
+    pub(super) reasoning: String,
+    /// The text is the model's refusal.
+    pub(super) refused: bool,
+    /// Tokens so far, not since the last chunk.
+    pub(super) usage: Option<Usage>,
+    /// Why it ends.
+    pub(super) finish: Option<Finish>,
+    /// An error instead.
+    pub(super) error: Option<Failed>,
+}
+
+/// How a dialect is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dialect {
+    /// Reads one chunk, or a whole answer.
+    pub(super) read: fn(&Value) -> Said,
+    /// White space before the first word belongs to the cue that the prompt ended with, not to the answer.
+    pub(super) trims_start: bool,
+}
+
+/// The pieces of an answer whose head said 200.
+pub(super) fn pieces(response: Response, dialect: Dialect) -> Pieces {
+    let answer = Answer::new(dialect, response.status().as_u16());
+    let body = Body { response: Some(response), form: Form::Unknown, bytes: 0, usage_until: None, answer };
+    stream::unfold(body, |mut body| async { body.next().await.map(|piece| (piece, body)) }).boxed()
+}
+
+/// How the body is written. Its first byte tells, where content types lie.
+enum Form {
+    Unknown,
+    Events(sse::Reader),
+    Whole(Vec<u8>),
+}
+
+/// A body that is being read.
+struct Body {
+    /// Given away as soon as nothing more is wanted of it, which closes the socket.
+    response: Option<Response>,
+    form: Form,
+    bytes: usize,
+    usage_until: Option<Instant>,
+    answer: Answer,
+}
+
+impl Body {
+    async fn next(&mut self) -> Option<Result<Piece, Failed>> {
+        loop {
+            if self.answer.over {
+                self.response = None;
+            }
+            if let Some(piece) = self.answer.ready.pop_front() {
+                return Some(piece);
+            }
+            if self.answer.over {
+                return None;
+            }
+            if let Form::Events(reader) = &mut self.form
+                && let Some(event) = reader.next_event()
+            {
+                self.answer.hear(event);
+                continue;
+            }
+            match self.chunk().await {
+                Ok(Some(chunk)) => self.take(chunk.as_ref()),
+                Ok(None) => self.close(),
+                Err(failed) => self.answer.fail(failed),
+            }
+        }
+    }
+
+    /// The next bytes; none at the end, which is also when usage does not come.
+    async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Failed> {
+        let Some(response) = &mut self.response else { return Ok(None) };
+        let chunk = if self.answer.finish.is_some() {
+            let until = *self.usage_until.get_or_insert_with(|| Instant::now() + USAGE_WITHIN);
+            timeout_at(until, response.chunk()).await.unwrap_or(Ok(None))
+        } else {
+            response.chunk().await
+        };
+        chunk.map_err(|_| Failed::new(Failure::Connection, "lost in the answer"))
+    }
+
+    fn take(&mut self, chunk: &[u8]) {
+        self.bytes += chunk.len();
+        let text = chunk.trim_ascii_start();
+        if let (Form::Unknown, Some(first)) = (&self.form, text.first()) {
+            match first {
+                b'{' | b'[' => self.form = Form::Whole(Vec::new()),
+                b'<' => return self.answer.fail(Failed::new(Failure::Malformed, "html")),
+                _ => self.form = Form::Events(sse::Reader::default()),
+            }
+        }
+        let limit = match &mut self.form {
+            Form::Unknown => MAX_WHOLE_BYTES,
+            Form::Whole(body) => {
+                body.extend_from_slice(chunk);
+                MAX_WHOLE_BYTES
+            }
+            Form::Events(reader) => {
+                reader.push(chunk);
+                MAX_STREAM_BYTES
+            }
+        };
+        if self.bytes > limit {
+            self.answer.fail(Failed::new(Failure::Malformed, "too long"));
+        }
+    }
+
+    /// The body is at its end, so that nothing more is to be read.
+    fn close(&mut self) {
+        self.response = None;
+        match std::mem::replace(&mut self.form, Form::Unknown) {
+            Form::Unknown => self.answer.fail(Failed::new(Failure::Malformed, "empty body")),
+            Form::Whole(body) => self.answer.hear_whole(&body),
+            Form::Events(mut reader) => {
+                reader.end();
+                while let Some(event) = reader.next_event() {
+                    self.answer.hear(event);
+                }
+                self.answer.close();
+            }
+        }
+    }
+}
+
+/// What was heard so far, and what follows from it. Pure.
+struct Answer {
+    dialect: Dialect,
+    status: u16,
+    /// What the caller has not taken yet.
+    ready: VecDeque<Result<Piece, Failed>>,
+    /// An event was heard, whatever it said.
+    heard: bool,
+    /// A piece was told.
+    begun: bool,
+    /// A piece with a word in it was told.
+    spoken: bool,
+    refused: bool,
+    /// White space that is told only when a word follows: an answer of white space is none.
+    held: String,
+    text_bytes: usize,
+    usage: Option<Usage>,
+    finish: Option<Finish>,
+    over: bool,
+}
+
+impl Answer {
+    fn new(dialect: Dialect, status: u16) -> Self {
+        Self {
+            dialect,
+            status,
+            ready: VecDeque::new(),
+            heard: false,
+            begun: false,
+            spoken: false,
+            refused: false,
+            held: String::new(),
+            text_bytes: 0,
+            usage: None,
+            finish: None,
+            over: false,
+        }
+    }
+
+    fn hear(&mut self, event: Result<sse::Event, sse::TooLong>) {
+        if self.over {
+            return;
+        }
+        let (is_error, data) = match event {
+            Ok(sse::Event::Message { event, data }) => (event == "error", data),
+            // Old llama.cpp servers.
+            Ok(sse::Event::Stray { field, value }) if field == "error" => (true, value),
+            Ok(sse::Event::Stray { .. }) => return,
+            Err(sse::TooLong) => return self.fail(Failed::new(Failure::Malformed, "too long")),
+        };
+        let data = data.trim();
+        if data.is_empty() {
+            return;
+        }
+        self.heard = true;
+        if data == "[DONE]" {
+            return self.close();
+        }
+        match serde_json::from_str(data) {
+            Ok(error) if is_error => self.fail(verdict::of_error(&error)),
+            Ok(chunk) => self.take((self.dialect.read)(&chunk)),
+            Err(_) if is_error => self.fail(verdict::of_error(&Value::from(data))),
+            Err(_) => self.fail(Failed::new(Failure::Malformed, "bad json")),
+        }
+    }
+
+    /// A whole answer to a request that had asked for a stream. It needs no finish: it would not parse if it were cut.
+    fn hear_whole(&mut self, body: &[u8]) {
+        let Ok(body) = serde_json::from_slice(body) else {
+            return self.fail(Failed::new(Failure::Malformed, "bad json"));
+        };
+        let said = (self.dialect.read)(&body);
+        if !said.known && said.error.is_none() {
+            return self.fail(Failed::new(Failure::Malformed, "no choices"));
+        }
+        self.take(Said { finish: said.finish.or(Some(Finish::Stop)), ..said });
+        self.close();
+    }
+
+    fn take(&mut self, said: Said) {
+        self.usage = said.usage.or(self.usage);
+        self.refused |= said.refused;
+        self.text_bytes += said.text.len() + said.reasoning.len();
+        if !said.reasoning.is_empty() {
+            self.begun = true;
+            self.ready.push_back(Ok(Piece::Reasoning(said.reasoning)));
+        }
+        self.tell(&said.text);
+        if let Some(failed) = said.error {
+            return self.fail(failed);
+        }
+        if self.text_bytes > MAX_TEXT_BYTES {
+            return self.fail(Failed::new(Failure::Malformed, "too long"));
+        }
+        self.finish = self.finish.take().or(said.finish);
+    }
+
+    fn tell(&mut self, text: &str) {
+        let text = if self.dialect.trims_start && !self.spoken { text.trim_start() } else { text };
+        if !self.spoken && text.trim().is_empty() {
+            self.held.push_str(text);
+        } else if !text.is_empty() {
+            (self.begun, self.spoken) = (true, true);
+            self.ready.push_back(Ok(Piece::Text(std::mem::take(&mut self.held) + text)));
+        }
+    }
+
+    /// Nothing more comes.
+    fn close(&mut self) {
+        let finish = match self.finish.take() {
+            None if self.heard => return self.fail(Failed::new(Failure::BrokenStream, "no finish")),
+            None => return self.fail(Failed::new(Failure::Malformed, "no events")),
+            Some(Finish::Stop) if self.refused => Finish::ContentFilter,
+            Some(finish) => finish,
+        };
+        if !self.spoken {
+            return self.fail(match finish {
+                Finish::ContentFilter => Failed::new(Failure::ContentFiltered, "content_filter"),
+                _ if self.begun => Failed::new(Failure::Empty, "reasoning only"),
+                Finish::Stop | Finish::Length | Finish::Other(_) => Failed::new(Failure::Empty, "no text"),
+            });
+        }
+        self.end(Ok(Piece::Finish(finish)));
+    }
+
+    fn fail(&mut self, failed: Failed) {
+        if self.finish.is_some() {
+            return self.close();
+        }
+        let failure = if self.begun { once_begun(failed.failure) } else { failed.failure };
+        self.end(Err(Failed { failure, http_status: Some(self.status), ..failed }));
+    }
+
+    fn end(&mut self, last: Result<Piece, Failed>) {
+        if !std::mem::replace(&mut self.over, true) {
+            self.ready.extend(self.usage.map(|usage| Ok(Piece::Usage(usage))));
+            self.ready.push_back(last);
+        }
+    }
+}
+
+/// The class of a failure that comes after the first piece.
+fn once_begun(failure: Failure) -> Failure {
+    match failure {
+        Failure::RateLimited
+        | Failure::Overloaded
+        | Failure::ServerError
+        | Failure::Timeout
+        | Failure::Connection
+        | Failure::BrokenStream
+        | Failure::Malformed
+        | Failure::UnsupportedParameter
+        | Failure::BadRequest => Failure::BrokenStream,
+        lasting @ (Failure::QuotaExhausted
+        | Failure::Empty
+        | Failure::Auth
+        | Failure::RegionBlocked
+        | Failure::ModelUnavailable
+        | Failure::ContextTooLong
+        | Failure::ContentFiltered) => lasting,
+    }
+}

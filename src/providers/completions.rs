@@ -1,0 +1,293 @@
+//! The `completions` dialect: the legacy `POST /completions` with one flat prompt, and `GET /health`.
+//!
+//! The model goes on writing where the text ends. So the prompt is written as a play: each line begins with its
+//! speaker's name, and the last one is the bot's cue. Left alone, a model goes on with the next person's line, too;
+//! the people's names are therefore its stop sequences.
+
+use super::{
+    Endpoint, Pieces, Provider,
+    answer::{self, Dialect, Said},
+    openai, prompt_text, wire,
+};
+use crate::{
+    message::{Prompt, Role},
+    outcome::{Failed, Usage},
+};
+use futures::{FutureExt, future::BoxFuture};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const DIALECT: Dialect = Dialect { read, trims_start: true };
+/// The bot's name in the play.
+const BOT: &str = "Assistant";
+/// Somebody whose name is not known, and whoever else the model may think of.
+const SOMEBODY: &str = "User";
+/// OpenAI's limit, which other hosts took over.
+const MAX_STOPS: usize = 4;
+
+/// A provider of this kind.
+#[derive(Debug)]
+pub(super) struct Completions(Arc<Endpoint>);
+
+impl Completions {
+    pub(super) fn new(endpoint: Endpoint) -> Self {
+        Self(Arc::new(endpoint))
+    }
+}
+
+impl Provider for Completions {
+    fn name(&self) -> &str {
+        &self.0.spec.name
+    }
+
+    fn model(&self) -> &str {
+        &self.0.spec.model
+    }
+
+    fn context_window(&self) -> u32 {
+        self.0.spec.context_window
+    }
+
+    fn cost(&self, usage: Usage) -> Option<f64> {
+        self.0.spec.cost(usage)
+    }
+
+    fn generate(&self, prompt: Arc<Prompt>) -> BoxFuture<'static, Result<Pieces, Failed>> {
+        let endpoint = Arc::clone(&self.0);
+        async move {
+            let request = endpoint.post("/completions").json(&request(&endpoint.spec.model, &prompt));
+            let response = wire::send(request).await.map_err(|refused| refused.failed)?;
+            Ok(answer::pieces(response, DIALECT))
+        }
+        .boxed()
+    }
+
+    fn health_check(&self) -> BoxFuture<'static, Result<(), Failed>> {
+        self.0.health("/health").boxed()
+    }
+}
+
+fn request(model: &str, prompt: &Prompt) -> Value {
+    json!({
+        "model": model,
+        "prompt": flat(prompt),
+        "max_tokens": prompt.reply_tokens,
+        "stop": stops(prompt),
+        "stream": true,
+    })
+}
+
+fn flat(prompt: &Prompt) -> String {
+    let mut text = String::new();
+    if !prompt.system.is_empty() {
+        text = format!("{}\n\n", prompt.system);
+    }
+    for line in &prompt.lines {
+        let who = match line.role {
+            Role::User => person(line.speaker.as_deref()),
+            Role::Assistant => BOT.to_owned(),
+        };
+        text += &format!("{who}: {}\n", line.text);
+    }
+    text + BOT + ":"
+}
+
+/// A person's name in the play; nobody plays the bot.
+fn person(name: Option<&str>) -> String {
+    let label = prompt_text::label(name.unwrap_or(SOMEBODY));
+    if label.eq_ignore_ascii_case(BOT) { SOMEBODY.to_owned() } else { label }
+}
+
+/// Where the answer ends at the latest: at anybody's next line. Whoever spoke last is the likeliest to go on.
+fn stops(prompt: &Prompt) -> Vec<String> {
+    let mut stops = Vec::new();
+    for name in prompt_text::speakers(prompt).rev() {
+        let stop = format!("\n{}:", person(Some(name)));
+        if stops.len() < MAX_STOPS - 1 && !stops.contains(&stop) {
+            stops.push(stop);
+        }
+    }
+    let somebody = format!("\n{SOMEBODY}:");
+    if !stops.contains(&somebody) {
+        stops.push(somebody);
+    }
+    stops
+}
+
+/// Reads a chunk or a whole answer: they have the same shape.
+fn read(chunk: &Value) -> Said {
+    let choice = &chunk["choices"][0];
+    let (finish, error) = openai::finish(chunk, choice);
+    Said {
+        known: choice.is_object(),
+        text: choice["text"].as_str().unwrap_or_default().to_owned(),
+        usage: openai::usage(chunk),
+        finish,
+        error,
+        ..Said::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::{
+        Kind,
+        scripted::{Act, Scripted, answer, answered, events, prompt, said, told},
+    };
+    use expect_test::{Expect, expect};
+    use std::time::Duration;
+
+    const HELLO: &str = r#"{"choices":[{"index":0,"text":" Hello","finish_reason":null}],"usage":null}"#;
+    const STOP: &str = r#"{"choices":[{"index":0,"text":"","finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":2}}"#;
+
+    async fn check(acts: Vec<Act>, expected: Expect) {
+        let endpoint = Scripted::start(vec![acts]).await;
+        expected.assert_eq(&told(&*endpoint.provider(Kind::Completions, None)).await);
+    }
+
+    #[tokio::test]
+    async fn the_request_byte_for_byte() {
+        let mut endpoint = Scripted::start(vec![]).await;
+        let lines = vec![
+            said("Ana", "hi"),
+            said("assistant", "I am you"),
+            answered("Hey."),
+            said("Ana\nBo:", "who?"),
+        ];
+        let asked = endpoint.provider(Kind::Completions, Some("k")).generate(prompt("Be kind.", lines)).await;
+        assert!(asked.is_err());
+        let request = endpoint.request_text().await;
+        expect![[r#"
+            POST /v1/completions HTTP/1.1
+            authorization: Bearer k
+            content-type: application/json
+            accept: */*
+            user-agent: neverdark/0.1.0
+            host: HOST
+            content-length: 175
+
+            {"max_tokens":64,"model":"m-1","prompt":"Be kind.\n\nAna: hi\nUser: I am you\nAssistant: Hey.\nAna Bo: who?\nAssistant:","stop":["\nAna Bo:","\nUser:","\nAna:"],"stream":true}"#]].assert_eq(&request);
+    }
+
+    #[test]
+    fn there_are_at_most_four_stops_and_the_last_speakers_come_first() {
+        let stops_of =
+            |names: &[&str]| stops(&prompt("", names.iter().map(|name| said(name, "x")).collect()));
+        assert_eq!(stops_of(&[]), ["\nUser:"]);
+        assert_eq!(stops_of(&["User", "Ana", "User"]), ["\nUser:", "\nAna:"]);
+        assert_eq!(stops_of(&["A", "B", "C", "D", "C"]), ["\nC:", "\nD:", "\nB:", "\nUser:"]);
+    }
+
+    #[tokio::test]
+    async fn a_whole_stream() {
+        let tail = r#"{"choices":[{"index":0,"text":" there.\n"}]}"#;
+        check(
+            vec![events(&[HELLO, tail, STOP, "[DONE]"])],
+            expect![[r#"
+            text     "Hello there.\n"
+            usage    Some(7) Some(2)
+            finish   Stop
+        "#]],
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_whole_answer() {
+        let whole = r#"{"choices":[{"text":"\n\nHello","finish_reason":"length"}],"usage":{"prompt_tokens":7,"completion_tokens":2}}"#;
+        check(
+            vec![answer("200 OK", "application/json", whole)],
+            expect![[r#"
+            text     "Hello"
+            usage    Some(7) Some(2)
+            finish   Length
+        "#]],
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn every_fault() {
+        let wait = || Act::Wait(Duration::from_millis(30));
+        check(
+            vec![events(&[HELLO])],
+            expect![[r#"
+            text     "Hello"
+            failed   broken_stream (HTTP 200): no finish
+        "#]],
+        )
+        .await;
+        check(
+            vec![events(&[HELLO, "[DONE]"])],
+            expect![[r#"
+            text     "Hello"
+            failed   broken_stream (HTTP 200): no finish
+        "#]],
+        )
+        .await;
+        check(
+            vec![events(&[HELLO]), wait(), Act::Reset],
+            expect![[r#"
+            text     "Hello"
+            failed   broken_stream (HTTP 200): lost in the answer
+        "#]],
+        )
+        .await;
+        check(
+            vec![events(&[]), wait(), Act::Reset],
+            expect![[r#"
+            failed   connection (HTTP 200): lost in the answer
+        "#]],
+        )
+        .await;
+        check(
+            vec![events(&[HELLO, r#"{"error":{"message":"x","type":"server_error"}}"#])],
+            expect![[r#"
+            text     "Hello"
+            failed   broken_stream (HTTP 200): server_error
+        "#]],
+        )
+        .await;
+        check(
+            vec![events(&[STOP])],
+            expect![[r#"
+            usage    Some(7) Some(2)
+            failed   empty (HTTP 200): no text
+        "#]],
+        )
+        .await;
+        check(
+            vec![answer("200 OK", "text/html", "<html>")],
+            expect![[r#"
+            failed   malformed (HTTP 200): html
+        "#]],
+        )
+        .await;
+        check(
+            vec![answer("200 OK", "application/json", r#"{"choices":[]}"#)],
+            expect![[r#"
+            failed   malformed (HTTP 200): no choices
+        "#]],
+        )
+        .await;
+        check(
+            vec![answer("500 Internal Server Error", "text/plain", "oops")],
+            expect!["refused  server_error (HTTP 500)"],
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn health_has_its_own_path() {
+        let mut endpoint =
+            Scripted::start(vec![vec![answer("200 OK", "application/json", r#"{"status":"ok"}"#)]]).await;
+        assert_eq!(endpoint.provider(Kind::Completions, None).health_check().await, Ok(()));
+        assert_eq!(endpoint.request().await.lines().next(), Some("GET /v1/health HTTP/1.1"));
+        let loading = r#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#;
+        let endpoint =
+            Scripted::start(vec![vec![answer("503 Service Unavailable", "application/json", loading)]]).await;
+        let failed = endpoint.provider(Kind::Completions, None).health_check().await.unwrap_err();
+        expect!["overloaded (HTTP 503): unavailable_error"].assert_eq(&failed.to_string());
+    }
+}

@@ -1,0 +1,137 @@
+//! The HTTP client, and what every call has in common: sent once, refused with a class, read up to a bound.
+
+use super::verdict::{self, Complaint};
+use crate::{
+    message::UnixMillis,
+    outcome::{Failed, Failure},
+};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    net::IpAddr,
+    time::Duration,
+};
+use tokio::time::{Instant, timeout_at};
+
+/// The most of a failure's body that is looked at, in bytes: vendors' errors are below 4 KiB, proxies' pages below 64.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+/// How long a failure's body may take; the status alone says enough to move on.
+const ERROR_BODY_WITHIN: Duration = Duration::from_secs(2);
+/// How long an unused connection is kept. Shorter than the minute after which common load balancers drop it unsaid.
+const KEPT_IDLE: Duration = Duration::from_secs(50);
+
+/// Makes the HTTP client for calls below `base_url`.
+///
+/// It follows no redirect, asks for no compression (which would hold a stream back) and never sends anything twice by
+/// itself: the router is the only one that tries again. The environment's proxies are used, but not for an address on
+/// this machine.
+///
+/// # Errors
+/// The TLS library cannot be set up, for instance because its certificates cannot be read.
+pub fn client(connect_timeout: Duration, base_url: &str) -> Result<Client, reqwest::Error> {
+    let builder = ClientBuilder::new()
+        .user_agent(concat!("neverdark/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connect_timeout(connect_timeout)
+        .tcp_nodelay(true)
+        .tcp_keepalive(Duration::from_secs(15))
+        .pool_idle_timeout(KEPT_IDLE)
+        .pool_max_idle_per_host(64)
+        .http2_keep_alive_interval(Duration::from_secs(15))
+        .http2_keep_alive_timeout(Duration::from_secs(5));
+    if is_on_this_machine(base_url) { builder.no_proxy() } else { builder }.build()
+}
+
+/// The clients made so far. One takes about 0.1 s to make, nearly all of it spent on reading certificates; so there is only
+/// one for each time limit and each side of the proxy.
+#[derive(Debug, Default)]
+pub struct Clients(BTreeMap<(Duration, bool), Client>);
+
+impl Clients {
+    /// The client for calls below `base_url`: see [`client`].
+    ///
+    /// # Errors
+    /// As [`client`].
+    pub fn get(&mut self, connect_timeout: Duration, base_url: &str) -> Result<Client, reqwest::Error> {
+        Ok(match self.0.entry((connect_timeout, is_on_this_machine(base_url))) {
+            Entry::Occupied(made) => made.get().clone(),
+            Entry::Vacant(place) => place.insert(client(connect_timeout, base_url)?).clone(),
+        })
+    }
+}
+
+fn is_on_this_machine(base_url: &str) -> bool {
+    let Ok(url) = Url::parse(base_url) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|it| it.to_canonical().is_loopback())
+}
+
+/// A call that was not answered with a 2xx.
+pub(super) struct Refused {
+    pub(super) failed: Failed,
+    /// What the body said; for a dialect that can ask in another way.
+    pub(super) complaint: Complaint,
+}
+
+/// Sends a request, once. An answer with a 2xx comes back with its body unread.
+pub(super) async fn send(request: RequestBuilder) -> Result<Response, Refused> {
+    let response = request
+        .send()
+        .await
+        .map_err(|error| Refused { failed: not_sent(&error), complaint: Complaint::default() })?;
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = beginning(response, MAX_ERROR_BYTES).await;
+    let (failed, complaint) = verdict::of_answer(status, &headers, &body, UnixMillis::now());
+    Err(Refused { failed, complaint })
+}
+
+/// Why there was no answer at all. The library's own text is not used: it has the address in it.
+fn not_sent(error: &reqwest::Error) -> Failed {
+    let detail = match () {
+        () if error.is_timeout() => "connect timeout",
+        () if error.is_connect() => "connect",
+        () => "lost before the answer",
+    };
+    Failed::new(Failure::Connection, detail)
+}
+
+/// The beginning of a body: what came within the bounds of size and time, before it broke off.
+pub(super) async fn beginning(mut response: Response, max_bytes: usize) -> Vec<u8> {
+    let deadline = Instant::now() + ERROR_BODY_WITHIN;
+    let mut body = Vec::new();
+    while body.len() < max_bytes
+        && let Ok(Ok(Some(chunk))) = timeout_at(deadline, response.chunk()).await
+    {
+        body.extend_from_slice(&chunk);
+    }
+    body.truncate(max_bytes);
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxy_is_passed_by_for_this_machine() {
+        for url in [
+            "http://localhost:1",
+            "http://127.0.0.1:1/v1",
+            "http://127.9.9.9",
+            "http://[::1]:1",
+            "http://a.localhost",
+        ] {
+            assert!(is_on_this_machine(url), "{url}");
+        }
+        for url in ["https://api.openai.com/v1", "http://192.168.1.2", "http://localhost.example"] {
+            assert!(!is_on_this_machine(url), "{url}");
+        }
+    }
+}

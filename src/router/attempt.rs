@@ -1,0 +1,157 @@
+//! One try: a call to a provider with its limits for the first text, for silence and for the whole.
+
+use crate::{
+    message::Prompt,
+    outcome::{Failed, Failure, Usage},
+    providers::{Finish, Piece, Pieces, Provider},
+};
+use futures::StreamExt;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
+
+/// How long one call may take, by parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// From the call to the first text. While the provider shows that it thinks, the wait begins anew.
+    pub first_token: Duration,
+    /// Silence between two pieces; none: eight times the provider's own p95 gap, within 3 s and 10 s.
+    pub stall: Option<Duration>,
+    /// The whole call.
+    pub attempt: Duration,
+}
+
+/// Before a provider's gaps are known.
+const STALL_UNKNOWN: Duration = Duration::from_secs(5);
+const STALL_MIN: Duration = Duration::from_secs(3);
+const STALL_MAX: Duration = Duration::from_secs(10);
+/// Some vendors count the tokens in a chunk after the one that says "finished". A whole answer is not kept waiting for long by that.
+const USAGE_PATIENCE: Duration = Duration::from_millis(250);
+
+impl Limits {
+    /// The silence that is too long, for a provider with this p95 gap.
+    pub(crate) fn stall(&self, gap_p95: Option<Duration>) -> Duration {
+        self.stall
+            .unwrap_or_else(|| gap_p95.map_or(STALL_UNKNOWN, |gap| (gap * 8).clamp(STALL_MIN, STALL_MAX)))
+    }
+}
+
+/// A provider has begun to answer.
+pub(crate) struct Opened {
+    /// The first text; not blank.
+    pub(crate) first: String,
+    pub(crate) pieces: Pieces,
+    pub(crate) usage: Usage,
+}
+
+/// Asks, and resolves with the first text that a person could read.
+pub(crate) async fn open(
+    provider: Arc<dyn Provider>,
+    prompt: Arc<Prompt>,
+    limits: Limits,
+    started: Instant,
+) -> Result<Opened, Failed> {
+    let end = started + limits.attempt;
+    let mut patience = end.min(started + limits.first_token);
+    let Ok(answer) = timeout_at(patience, provider.generate(prompt)).await else {
+        return Err(Failed::new(Failure::Timeout, "no answer"));
+    };
+    let mut pieces = answer?;
+    let mut usage = Usage::default();
+    let mut first = String::new();
+    loop {
+        let Ok(piece) = timeout_at(patience, pieces.next()).await else {
+            return Err(Failed::new(Failure::Timeout, "no first text"));
+        };
+        match piece.unwrap_or_else(|| Err(Failed::new(Failure::BrokenStream, "no finish")))? {
+            Piece::Text(text) => {
+                first.push_str(&text);
+                if !first.trim().is_empty() {
+                    return Ok(Opened { first, pieces, usage });
+                }
+            }
+            Piece::Reasoning(_) => patience = end.min(Instant::now() + limits.first_token),
+            Piece::Usage(more) => merge(&mut usage, more),
+            Piece::Finish(Finish::ContentFilter) => {
+                return Err(Failed::new(Failure::ContentFiltered, "content_filter"));
+            }
+            Piece::Finish(Finish::Stop | Finish::Length | Finish::Other(_)) => {
+                return Err(Failed::new(Failure::Empty, "finish without text"));
+            }
+        }
+    }
+}
+
+/// An answer that is being spoken.
+pub(crate) struct Live {
+    pieces: Pieces,
+    usage: Usage,
+    heard: Instant,
+    stall: Duration,
+    end: Instant,
+    finish: Option<Finish>,
+}
+
+/// What comes next of a live answer.
+#[derive(Debug)]
+pub(crate) enum Spoken {
+    /// More text, and how long it took to come.
+    Text(String, Duration),
+    /// The whole answer was given.
+    Done(Finish),
+    /// It broke off.
+    Failed(Failed),
+}
+
+impl Live {
+    pub(crate) fn new(opened: Opened, stall: Duration, end: Instant, now: Instant) -> (String, Self) {
+        let Opened { first, pieces, usage } = opened;
+        (first, Self { pieces, usage, heard: now, stall, end, finish: None })
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// Waits for the next text. May be dropped while it waits; nothing is lost.
+    pub(crate) async fn next(&mut self) -> Spoken {
+        loop {
+            let patience = match &self.finish {
+                Some(_) => self.heard + USAGE_PATIENCE,
+                None => self.end.min(self.heard + self.stall),
+            };
+            let piece = match (timeout_at(patience, self.pieces.next()).await, self.finish.take()) {
+                (Err(_) | Ok(None | Some(Err(_))), Some(finish)) => return Spoken::Done(finish),
+                (Ok(Some(Ok(piece))), finish) => {
+                    self.finish = finish;
+                    piece
+                }
+                (Err(_), None) if patience == self.end => {
+                    return Spoken::Failed(Failed::new(Failure::Timeout, "attempt timeout"));
+                }
+                (Err(_), None) => return Spoken::Failed(Failed::new(Failure::BrokenStream, "stalled")),
+                (Ok(None), None) => return Spoken::Failed(Failed::new(Failure::BrokenStream, "no finish")),
+                (Ok(Some(Err(failed))), None) => return Spoken::Failed(failed),
+            };
+            let now = Instant::now();
+            let gap = now.duration_since(self.heard);
+            match piece {
+                Piece::Text(text) if !text.is_empty() => {
+                    self.heard = now;
+                    return Spoken::Text(text, gap);
+                }
+                Piece::Text(_) | Piece::Reasoning(_) => self.heard = now,
+                Piece::Usage(more) => merge(&mut self.usage, more),
+                Piece::Finish(finish) => {
+                    self.heard = now;
+                    self.finish = Some(finish);
+                }
+            }
+        }
+    }
+}
+
+/// Later counts replace earlier ones: vendors send them cumulated.
+fn merge(usage: &mut Usage, more: Usage) {
+    usage.tokens_in = more.tokens_in.or(usage.tokens_in);
+    usage.tokens_out = more.tokens_out.or(usage.tokens_out);
+}

@@ -1,0 +1,149 @@
+//! The rows of a turn: how a message and its answer are written, and how the message is read back.
+
+use super::{
+    kept::{KeptOpening, KeptQuote, from_json, to_json},
+    words::Word,
+};
+use crate::message::{
+    ChannelId, GuildId, Inbound, MessageId, Opening, Place, Quoted, Role, Speaker, Trigger, TurnId,
+    UnixMillis, UserId,
+};
+use sqlx::{Sqlite, Transaction};
+
+pub(super) async fn touch_conversation(
+    tx: &mut Transaction<'static, Sqlite>,
+    inbound: &Inbound,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO conversations (id, guild_id, place, created_at, updated_at) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at",
+    )
+    .bind(inbound.conversation().0.0.cast_signed())
+    .bind(inbound.guild_id.map(|it| it.0.cast_signed()))
+    .bind(inbound.place.word())
+    .bind(inbound.received_at.0)
+    .bind(inbound.received_at.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Says whether the turn is new; if not, its message or its id is there already.
+pub(super) async fn insert_turn(
+    tx: &mut Transaction<'static, Sqlite>,
+    inbound: &Inbound,
+    turn: &TurnId,
+) -> Result<bool, sqlx::Error> {
+    let replied_to = inbound.replied_to.as_ref().map(|it| to_json(&KeptQuote::from(it))).transpose()?;
+    let opening = inbound.opening.as_ref().map(|it| to_json(&KeptOpening::from(it))).transpose()?;
+    let done = sqlx::query(
+        "INSERT INTO turns (id, conversation_id, discord_message_id, channel_id, guild_id, author_id, author_name, place,
+                            trigger, question, replied_to, opening, wish, state, received_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'received', ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(&turn.0)
+    .bind(inbound.conversation().0.0.cast_signed())
+    .bind(inbound.message_id.0.cast_signed())
+    .bind(inbound.channel_id.0.cast_signed())
+    .bind(inbound.guild_id.map(|it| it.0.cast_signed()))
+    .bind(inbound.author.id.0.cast_signed())
+    .bind(&inbound.author.name)
+    .bind(inbound.place.word())
+    .bind(inbound.trigger.word())
+    .bind(&inbound.text)
+    .bind(replied_to)
+    .bind(opening)
+    .bind(&inbound.wish)
+    .bind(inbound.received_at.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub(super) async fn insert_question(
+    tx: &mut Transaction<'static, Sqlite>,
+    inbound: &Inbound,
+    turn: &TurnId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO messages (conversation_id, turn_id, discord_message_id, role, author_id, author_name, text, created_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(inbound.conversation().0.0.cast_signed())
+    .bind(&turn.0)
+    .bind(inbound.message_id.0.cast_signed())
+    .bind(Role::User.word())
+    .bind(inbound.author.id.0.cast_signed())
+    .bind(&inbound.author.name)
+    .bind(&inbound.text)
+    .bind(inbound.received_at.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The answer's message is the one with its first part.
+pub(super) async fn insert_answer(
+    tx: &mut Transaction<'static, Sqlite>,
+    turn: &TurnId,
+    text: &str,
+    at: UnixMillis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO messages (conversation_id, turn_id, answers, discord_message_id, role, text, created_at)
+         SELECT q.conversation_id, q.turn_id, q.id,
+                (SELECT message_id FROM reply_parts p WHERE p.turn_id = q.turn_id ORDER BY part LIMIT 1), ?, ?, ?
+         FROM messages q WHERE q.turn_id = ? AND q.role = 'user'",
+    )
+    .bind(Role::Assistant.word())
+    .bind(text)
+    .bind(at.0)
+    .bind(&turn.0)
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query(
+        "UPDATE conversations SET updated_at = ? WHERE id = (SELECT conversation_id FROM turns WHERE id = ?)",
+    )
+    .bind(at.0)
+    .bind(&turn.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct TurnRow {
+    pub(super) id: String,
+    discord_message_id: i64,
+    channel_id: i64,
+    guild_id: Option<i64>,
+    author_id: i64,
+    author_name: String,
+    place: String,
+    trigger: String,
+    question: String,
+    replied_to: Option<String>,
+    opening: Option<String>,
+    wish: Option<String>,
+    received_at: i64,
+}
+
+impl TurnRow {
+    pub(super) fn inbound(self) -> Result<Inbound, sqlx::Error> {
+        let replied_to = self.replied_to.map(|it| from_json::<KeptQuote>("replied_to", &it)).transpose()?;
+        let opening = self.opening.map(|it| from_json::<KeptOpening>("opening", &it)).transpose()?;
+        Ok(Inbound {
+            message_id: MessageId(self.discord_message_id.cast_unsigned()),
+            channel_id: ChannelId(self.channel_id.cast_unsigned()),
+            guild_id: self.guild_id.map(|it| GuildId(it.cast_unsigned())),
+            place: Place::read("place", &self.place)?,
+            trigger: Trigger::read("trigger", &self.trigger)?,
+            author: Speaker { id: UserId(self.author_id.cast_unsigned()), name: self.author_name },
+            text: self.question,
+            replied_to: replied_to.map(Quoted::from),
+            opening: opening.map(Opening::from),
+            received_at: UnixMillis(self.received_at),
+            wish: self.wish,
+        })
+    }
+}
