@@ -382,7 +382,11 @@ impl Chat {
                 error!(failure = error, tried = exhausted.failures.len(), "nobody could answer");
                 draft.send_modify(|it| {
                     if exhausted.spoke && !it.text.trim().is_empty() {
-                        it.footer = Some(wording::broken_off(&turn.id));
+                        let is_filtered = exhausted
+                            .failures
+                            .last()
+                            .is_some_and(|(_, it)| it.failure == Failure::ContentFiltered);
+                        it.footer = Some(wording::broken_off(is_filtered, &turn.id));
                     } else {
                         it.text = wording::apology(&exhausted, &turn.id);
                     }

@@ -16,10 +16,11 @@ use crate::{
     config::{self, Env, Loaded, LogFormat, Problems},
 };
 use clap::{Parser, Subcommand};
-use std::{fmt::Display, future::Future, path::PathBuf, process::ExitCode, time::Duration};
+use std::{fmt::Display, future::Future, io, path::PathBuf, process::ExitCode, time::Duration};
 use tokio::{
     runtime::Builder,
     signal::unix::{SignalKind, signal},
+    sync::watch,
 };
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
@@ -54,7 +55,7 @@ impl From<Exit> for ExitCode {
     about = "A Discord chatbot that keeps answering when an AI provider does not."
 )]
 struct Arguments {
-    /// The configuration file; else NEVERDARK_CONFIG, else config/neverdark.toml, else defaults and environment
+    /// The configuration file; else `NEVERDARK_CONFIG`, else config/neverdark.toml, else defaults and environment
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -119,7 +120,7 @@ async fn run(arguments: Arguments) -> Exit {
     match arguments.command {
         Command::Run => serve(explicit.map(Into::into), &env).await,
         #[cfg(feature = "demo")]
-        Command::Demo(it) => until_stopped(demo::run(it, explicit, &env)).await,
+        Command::Demo(it) => until_stopped(Box::pin(demo::run(it, explicit, &env))).await,
         Command::Ask(it) => until_stopped(ask::run(it, explicit, &env)).await,
         Command::Check(it) => until_stopped(check::run(it, explicit, &env)).await,
         Command::Stats(it) => until_stopped(stats::run(it, explicit, &env)).await,
@@ -137,7 +138,7 @@ async fn run(arguments: Arguments) -> Exit {
 
 /// `neverdark run`
 async fn serve(explicit: Option<PathBuf>, env: &Env) -> Exit {
-    let Ok((stop, stopped)) = stop_signal() else {
+    let Ok(stops) = Stops::listen() else {
         return fail(Exit::Failed, &"the signals that stop a service can't be waited for on this system");
     };
     let loaded = match config::load(explicit.as_deref(), env) {
@@ -148,11 +149,10 @@ async fn serve(explicit: Option<PathBuf>, env: &Env) -> Exit {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    tokio::pin!(stop);
     let app = tokio::select! {
         biased;
-        () = &mut stop => return Exit::Done,
-        app = App::build(loaded.config, env, fastrand::Rng::new()) => app,
+        () = stops.clone().wait_for(1) => return Exit::Done,
+        app = Box::pin(App::build(loaded.config, env, fastrand::Rng::new())) => app,
     };
     let app = match app {
         Ok(app) => app,
@@ -163,12 +163,12 @@ async fn serve(explicit: Option<PathBuf>, env: &Env) -> Exit {
     }
     tokio::select! {
         biased;
-        served = app.run(stop) => match served {
+        served = app.run(stops.clone().wait_for(1)) => match served {
             Ok(()) => Exit::Done,
             Err(failure) => ended(&failure),
         },
         // A second signal does not wait for anything. What was under way is finished after the next start.
-        () = stopped.again() => Exit::Done,
+        () = stops.wait_for(2) => Exit::Done,
     }
 }
 
@@ -188,46 +188,44 @@ pub(crate) fn wrong_config(problems: &Problems) -> Exit {
 
 /// Runs a command until it ends or is stopped; being stopped is no failure.
 async fn until_stopped(command: impl Future<Output = Exit>) -> Exit {
-    let Ok((stop, _)) = stop_signal() else { return command.await };
+    let Ok(stops) = Stops::listen() else { return command.await };
     tokio::select! {
         biased;
-        () = stop => Exit::Done,
+        () = stops.wait_for(1) => Exit::Done,
         exit = command => exit,
     }
 }
 
-/// The second signal.
-struct Stopped(tokio::sync::watch::Receiver<u32>);
+/// Counts the signals that ask the program to stop: SIGTERM and Ctrl-C.
+#[derive(Clone)]
+struct Stops(watch::Receiver<u32>);
 
-impl Stopped {
-    async fn again(mut self) {
-        if self.0.wait_for(|count| *count >= 2).await.is_err() {
-            std::future::pending().await
+impl Stops {
+    fn listen() -> io::Result<Self> {
+        let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (count, counted) = watch::channel(0);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it ends with the process; there is nothing to wait for"
+        )]
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = term.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                count.send_modify(|it| *it += 1);
+            }
+        });
+        Ok(Self(counted))
+    }
+
+    /// Resolves at the `nth` signal.
+    async fn wait_for(mut self, nth: u32) {
+        if self.0.wait_for(|count| *count >= nth).await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
-}
-
-/// SIGTERM or Ctrl-C: a future for the first, and a way to wait for the second.
-fn stop_signal() -> std::io::Result<(impl Future<Output = ()>, Stopped)> {
-    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let (count, mut first) = tokio::sync::watch::channel(0_u32);
-    let second = Stopped(first.clone());
-    #[expect(clippy::disallowed_methods, reason = "it ends with the process; there is nothing to wait for")]
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            count.send_modify(|it| *it += 1);
-        }
-    });
-    let stop = async move {
-        if first.wait_for(|count| *count >= 1).await.is_err() {
-            std::future::pending().await
-        }
-    };
-    Ok((stop, second))
 }
 
 /// The log goes to stderr: text for people, or a JSON object a line for machines.

@@ -242,7 +242,6 @@ impl Router {
     }
 
     /// Begins a turn. Nothing is sent before [`Performance::next`] is awaited; dropping the performance hangs up everywhere.
-    #[must_use]
     pub fn play(&self, prompt: Arc<Prompt>, wish: &Wish, started_at: UnixMillis) -> Performance {
         let settings = &self.shared.settings;
         let now = Instant::now();
@@ -319,7 +318,7 @@ impl fmt::Debug for Performance {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Upcoming {
     /// Its place in the plan.
     place: usize,
@@ -329,7 +328,7 @@ struct Upcoming {
     not_before: Instant,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Meta {
     upcoming: Upcoming,
     step: u32,
@@ -549,7 +548,7 @@ impl Performance {
         self.join = Some(Join { at: now, is_extra: false });
         match retry::next(failure) {
             Next::Others => {}
-            Next::OthersThenAgain => self.again_later(meta.upcoming.clone(), now),
+            Next::OthersThenAgain => self.again_later(meta.upcoming, now),
             Next::WiderWindow => {
                 let players = &self.shared.players;
                 let too_small = players[meta.upcoming.provider].provider.context_window();

@@ -4,7 +4,7 @@
 //! messages with mentions, replies, files and buttons, slash commands, rate limits, and every way in which a connection
 //! dies. What is not: voice, webhooks of servers, audit logs, polls, stickers, several bots. `rest/routes.rs` lists the calls.
 //!
-//! Three sides look at one [`World`]: the bot over `gateway.rs` and `rest.rs`; people through the methods of [`Discord`]
+//! Three sides look at one `World`: the bot over `gateway.rs` and `rest.rs`; people through the methods of [`Discord`]
 //! (`people.rs`) and the chat page (`page.rs`); and whoever watches the play (`watching.rs`).
 
 mod commands;

@@ -55,9 +55,14 @@ pub(crate) fn footer(provider: &str, others: &[(String, Why)]) -> String {
     out
 }
 
-/// The footer under an answer that broke off and that nobody could finish.
-pub(crate) fn broken_off(turn: &TurnId) -> String {
-    format!("-# this answer broke off and no other provider could take over; please ask again · {turn}")
+/// The footer under an answer that has no end.
+pub(crate) fn broken_off(is_filtered: bool, turn: &TurnId) -> String {
+    let why = if is_filtered {
+        "the provider's content filter ended this answer"
+    } else {
+        "this answer broke off and no other provider could take over; please ask again"
+    };
+    format!("-# {why} · {turn}")
 }
 
 /// The apology when nobody answered: what happened, what to do, and the id that operators find in the log.

@@ -41,6 +41,9 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
     let (limits, router) = (&config.limits, &config.router);
     let LimitsConfig { per_user, per_channel, per_server, concurrent_per_user, exempt_roles } = &usual.limits;
     let mut idle = vec![
+        ("chat.max_parts".to_owned(), config.chat.max_parts != usual.chat.max_parts),
+        ("chat.burst".to_owned(), config.chat.burst != usual.chat.burst),
+        ("chat.queue_when_down".to_owned(), config.chat.queue_when_down != usual.chat.queue_when_down),
         ("chat.trusted_links".to_owned(), config.chat.trusted_links != usual.chat.trusted_links),
         ("limits.per_user".to_owned(), limits.per_user != *per_user),
         ("limits.per_channel".to_owned(), limits.per_channel != *per_channel),
@@ -55,6 +58,7 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
     for (index, provider) in config.providers.iter().enumerate() {
         idle.push((format!("providers[{index}].daily_budget"), provider.daily_budget.is_some()));
         idle.push((format!("providers[{index}].weight"), provider.weight != 1));
+        idle.push((format!("providers[{index}].max_concurrent"), provider.max_concurrent != 64));
     }
     let warning = |key: String| {
         let message = format!("`{key}` has no effect yet in this version");

@@ -195,7 +195,7 @@ mod tests {
         use Verdict::{Answer, AnswerIfOurs, Ignore};
         let call = json!({"content": "<@99> hi", "mentions": [me()]});
         assert_eq!(verdict(json!({}), Place::Channel), Ignore, "small talk");
-        assert_eq!(verdict(call.clone(), Place::Channel), Answer(Trigger::Mention));
+        assert_eq!(verdict(call, Place::Channel), Answer(Trigger::Mention));
         assert_eq!(verdict(json!({}), Place::Dm), Answer(Trigger::Dm));
         assert_eq!(verdict(json!({}), Place::Thread), AnswerIfOurs(Trigger::Thread));
         assert_eq!(verdict(json!({"channel_id": "11"}), Place::Channel), Answer(Trigger::Channel));

@@ -223,9 +223,8 @@ async fn next_change(draft: &mut watch::Receiver<Draft>, paced: Instant) -> bool
 fn contents(draft: &Draft) -> Vec<String> {
     let mut contents = text::parts(&text::tame(&draft.text), LIMIT);
     if let Some(footer) = &draft.footer {
-        let units = |text: &str| text.encode_utf16().count();
         match contents.last_mut() {
-            Some(last) if units(last) + 1 + units(footer) <= LIMIT => {
+            Some(last) if text::units(last) + 1 + text::units(footer) <= LIMIT => {
                 last.push('\n');
                 last.push_str(footer);
             }

@@ -284,7 +284,7 @@ mod tests {
                 (_, _) if !may => {}
                 ("ok", _) => member.record(&Outcome::Answered, &SETTINGS, now),
                 ("429", hint) => {
-                    member.record(&fail(Failure::RateLimited, hint.parse().ok()), &SETTINGS, now)
+                    member.record(&fail(Failure::RateLimited, hint.parse().ok()), &SETTINGS, now);
                 }
                 (word, _) => member.record(&fail(Failure::parse(word).unwrap(), None), &SETTINGS, now),
             }
