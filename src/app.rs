@@ -24,6 +24,8 @@ use tracing::{error, info, warn};
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// After the turns were told to stop, so long for them to write down where they are.
 const HANG_UP_LIMIT: Duration = Duration::from_secs(3);
+/// How long the gateway may take to say goodbye.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(6);
 
 /// Why the service can't start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -275,22 +277,33 @@ impl App {
             }
         };
         let work = async {
-            let served = tokio::select! {
+            tokio::pin!(gateway);
+            let ended = tokio::select! {
                 biased;
-                () = stop => Ok(()),
-                served = gateway => served,
+                () = stop => None,
+                ended = &mut gateway => Some(ended),
                 never = background(&config, &rooms) => match never {},
             };
             info!("stopping: no new turns; {} are running", rooms.chat.metrics().turns_running());
             closing.cancel();
             tasks.close();
-            if timeout(config.discord.drain, tasks.wait()).await.is_err() {
-                warn!("some turns did not end in time; they are finished after the next start");
-                hang_up.cancel();
-                let _ = timeout(HANG_UP_LIMIT, tasks.wait()).await;
-            }
+            let goodbye = async {
+                match ended {
+                    Some(ended) => ended,
+                    // It was told by `closing`; one that hangs is left behind.
+                    None => timeout(GOODBYE_LIMIT, gateway).await.unwrap_or(Ok(())),
+                }
+            };
+            let drain = async {
+                if timeout(config.discord.drain, tasks.wait()).await.is_err() {
+                    warn!("some turns did not end in time; they are finished after the next start");
+                    hang_up.cancel();
+                    let _ = timeout(HANG_UP_LIMIT, tasks.wait()).await;
+                }
+            };
+            let (ended, ()) = tokio::join!(goodbye, drain);
             up.cancel();
-            served
+            ended
         };
         let (served, status) = tokio::join!(work, status_server);
         if let Err(failure) = rooms.store.close().await {

@@ -17,7 +17,7 @@ use crate::{
     store::{Claim, End as Ending, Store, StoreError, StoredLine, Unfinished},
 };
 use context::{Past, Room};
-use lanes::{LaneGuard, Lanes, Ticket};
+use lanes::{LaneGuard, Lanes, NoPlace, Ticket};
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -195,7 +195,8 @@ impl Chat {
     pub async fn begin(&self, inbound: Inbound) -> Begun {
         let ticket = match self.lanes.line_up(inbound.conversation(), inbound.message_id) {
             Ok(ticket) => ticket,
-            Err(lanes::Full) => return Begun::Refused(wording::too_many_waiting()),
+            Err(NoPlace::Full) => return Begun::Refused(wording::too_many_waiting()),
+            Err(NoPlace::Taken) => return Begun::Duplicate,
         };
         let running = self.metrics.turn_running();
         // Three draws: a clash of 50 random bits happens once in a blue moon, three in a row never.

@@ -23,7 +23,7 @@ use serenity::{
         CommandInteraction, Context, EventHandler, Guild, GuildChannel, Interaction, Message,
         PartialGuildChannel, Ready, ResumedEvent, ShardStageUpdateEvent,
     },
-    client::ClientBuilder,
+    client::{Client, ClientBuilder},
     gateway::{ConnectionStage, GatewayError},
     http::HttpBuilder,
     model::gateway::GatewayIntents,
@@ -38,6 +38,9 @@ use tracing::{debug, error, info, warn};
 
 /// A sentence to a person that is no part of an answer.
 const WORD_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the connections may take to close.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the door needs to know.
 #[derive(Clone, Debug)]
@@ -156,6 +159,32 @@ impl Door {
     /// # Errors
     /// The token or the intents are refused, or Discord can't be reached at the start.
     pub async fn serve(self, token: &SecretString) -> Result<(), GatewayFailure> {
+        let closing = self.inner.closing.clone();
+        let (mut client, shard_count) = tokio::select! {
+            biased;
+            () = closing.cancelled() => return Ok(()),
+            client = self.connect(token) => client?,
+        };
+        let shards = client.shard_manager.clone();
+        tokio::select! {
+            served = client.start_shards(shard_count) => match served {
+                Ok(()) => Ok(()),
+                Err(serenity::Error::Gateway(GatewayError::InvalidAuthentication)) => Err(GatewayFailure::WrongToken),
+                Err(serenity::Error::Gateway(
+                    GatewayError::DisallowedGatewayIntents | GatewayError::InvalidGatewayIntents,
+                )) => Err(GatewayFailure::DisallowedIntents),
+                Err(failure) => Err(GatewayFailure::Ended(failure.to_string())),
+            },
+            // Before the first connection `start_shards` would not return after a shutdown, so it is not waited for.
+            () = closing.cancelled() => {
+                let _ = tokio::time::timeout(GOODBYE_LIMIT, shards.shutdown_all()).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// A client that knows where the gateway is, and how many connections Discord wants.
+    async fn connect(self, token: &SecretString) -> Result<(Client, u32), GatewayFailure> {
         let base = self.inner.settings.api_base.clone();
         let gateway = self.inner.rest.gateway_bot().await.map_err(|cause| match cause {
             RestError::Unauthorized => GatewayFailure::WrongToken,
@@ -165,27 +194,10 @@ impl Door {
         // requests go to our base, and the address is set to what our own request was told.
         let http = HttpBuilder::new(token.expose_secret()).proxy(&base).ratelimiter_disabled(true).build();
         let intents = intents(self.inner.settings.message_content);
-        let ended = |failure: serenity::Error| GatewayFailure::Ended(failure.to_string());
-        let closing = self.inner.closing.clone();
-        let client = ClientBuilder::new_with_http(http, intents).event_handler(self);
-        let mut client = client.await.map_err(ended)?;
+        let client = ClientBuilder::new_with_http(http, intents).event_handler(self).await;
+        let client = client.map_err(|failure| GatewayFailure::Ended(failure.to_string()))?;
         gateway.url.clone_into(&mut *client.ws_url.lock().await);
-        let shards = client.shard_manager.clone();
-        tokio::select! {
-            served = client.start_shards(gateway.shards.unwrap_or(1).max(1)) => match served {
-                Ok(()) => Ok(()),
-                Err(serenity::Error::Gateway(GatewayError::InvalidAuthentication)) => Err(GatewayFailure::WrongToken),
-                Err(serenity::Error::Gateway(
-                    GatewayError::DisallowedGatewayIntents | GatewayError::InvalidGatewayIntents,
-                )) => Err(GatewayFailure::DisallowedIntents),
-                Err(failure) => Err(ended(failure)),
-            },
-            // Before the first connection `start_shards` would not return after a shutdown, so it is not waited for.
-            () = closing.cancelled() => {
-                let _ = tokio::time::timeout(WORD_LIMIT, shards.shutdown_all()).await;
-                Ok(())
-            }
-        }
+        Ok((client, gateway.shards.unwrap_or(1).max(1)))
     }
 
     fn me(&self) -> Option<UserId> {

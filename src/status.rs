@@ -47,7 +47,7 @@ pub async fn serve(
 async fn ready(State(status): State<Status>) -> impl IntoResponse {
     let gateway = status.gateway.as_ref().is_none_or(|it| *it.borrow());
     let store = matches!(timeout(STORE_LIMIT, status.chat.store_is_writable()).await, Ok(Ok(())));
-    let provider = status.chat.standings().iter().any(|it| it.standing == Standing::Ready);
+    let provider = status.chat.standings().iter().any(|it| it.standing.can_be_asked());
     let is_ready = gateway && store && provider;
     let code = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({"ready": is_ready, "gateway": gateway, "store": store, "provider": provider});
@@ -56,7 +56,7 @@ async fn ready(State(status): State<Status>) -> impl IntoResponse {
 
 async fn metrics(State(status): State<Status>) -> impl IntoResponse {
     let standings = status.chat.standings();
-    let ready = standings.into_iter().map(|it| (it.name, it.standing == Standing::Ready));
+    let ready = standings.into_iter().map(|it| (it.name, it.standing.can_be_asked()));
     let text = status.chat.metrics().render(ready);
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }

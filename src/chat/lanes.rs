@@ -19,9 +19,14 @@ pub(crate) struct Lanes {
     busy: Arc<Mutex<HashMap<ConversationId, Line>>>,
 }
 
-/// The line is too long.
+/// Why there is no place in line.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) enum NoPlace {
+    /// Too many are waiting.
+    Full,
+    /// The message has a place already: it was heard twice.
+    Taken,
+}
 
 /// A place in line.
 #[must_use = "dropping the ticket gives the place up"]
@@ -44,12 +49,17 @@ impl Lanes {
     /// Gets in line, at once.
     ///
     /// # Errors
-    /// Too many are waiting.
-    pub(crate) fn line_up(&self, conversation: ConversationId, message: MessageId) -> Result<Ticket, Full> {
+    /// Too many are waiting, or this message is.
+    pub(crate) fn line_up(
+        &self,
+        conversation: ConversationId,
+        message: MessageId,
+    ) -> Result<Ticket, NoPlace> {
         let (call, turn) = oneshot::channel();
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         match busy.get_mut(&conversation) {
-            Some(line) if line.len() >= LONGEST_LINE => return Err(Full),
+            Some(line) if line.contains_key(&message) => return Err(NoPlace::Taken),
+            Some(line) if line.len() >= LONGEST_LINE => return Err(NoPlace::Full),
             Some(line) => {
                 line.insert(message, call);
             }
@@ -130,11 +140,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_message_that_is_heard_twice_has_one_place() {
+        let lanes = Lanes::default();
+        let first = lanes.line_up(HERE, MessageId(1)).unwrap().enter().await;
+        let mut second = Box::pin(lanes.line_up(HERE, MessageId(2)).unwrap().enter());
+        assert_eq!(lanes.line_up(HERE, MessageId(2)).unwrap_err(), NoPlace::Taken);
+        drop(lanes.line_up(HERE, MessageId(1)).unwrap());
+        assert!(second.as_mut().now_or_never().is_none(), "the first one still has the lane");
+        drop(first);
+        drop(second.await);
+    }
+
+    #[tokio::test]
     async fn a_line_is_bounded() {
         let lanes = Lanes::default();
         let guard = lanes.line_up(HERE, MessageId(0)).unwrap().enter().await;
         let tickets: Vec<_> = (1..=16).map(|it| lanes.line_up(HERE, MessageId(it)).unwrap()).collect();
-        assert_eq!(lanes.line_up(HERE, MessageId(17)).unwrap_err(), Full);
+        assert_eq!(lanes.line_up(HERE, MessageId(17)).unwrap_err(), NoPlace::Full);
         drop(guard);
         drop(tickets);
         assert!(lanes.busy.lock().unwrap().is_empty());

@@ -62,8 +62,7 @@ fn table(rows: &[ProviderReliability]) -> String {
         let failures: Vec<_> = it.failures.iter().map(|(word, count)| format!("{count} {word}")).collect();
         let (p50, p95) = (ms(it.p50_first_text_ms), ms(it.p95_first_text_ms));
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            out,
+        let line = format!(
             "{:width$}  {:>7}  {share:>8}  {p50:>9}  {p95:>9}  {:>10}  {:>10}  {:>8.4}  {}",
             it.provider,
             it.calls,
@@ -72,6 +71,7 @@ fn table(rows: &[ProviderReliability]) -> String {
             it.cost,
             failures.join(", ")
         );
+        let _ = writeln!(out, "{}", line.trim_end());
     }
     out
 }
@@ -99,6 +99,10 @@ mod tests {
         };
         let beta =
             ProviderReliability { provider: "a-long-name".to_owned(), ..ProviderReliability::default() };
-        expect![[""]].assert_eq(&table(&[alpha, beta]));
+        expect![[r#"
+            provider       calls  answered  first p50  first p95   tokens in  tokens out      cost  failures
+            alpha             10      75 %     310 ms    2200 ms       12000         900    0.0390  2 rate_limited
+            a-long-name        0         –          –          –           0           0    0.0000
+        "#]].assert_eq(&table(&[alpha, beta]));
     }
 }

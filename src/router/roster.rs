@@ -59,6 +59,17 @@ pub enum Standing {
     },
 }
 
+impl Standing {
+    /// Whether a call may begin.
+    #[must_use]
+    pub fn can_be_asked(self) -> bool {
+        match self {
+            Self::Ready | Self::Probing { busy: false, .. } => true,
+            Self::Probing { busy: true, .. } | Self::Resting { .. } => false,
+        }
+    }
+}
+
 /// One provider's recent past.
 #[derive(Debug, Default)]
 pub(crate) struct Member {
