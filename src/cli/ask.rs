@@ -2,8 +2,8 @@
 
 use super::{Exit, ended, fail, wrong_config};
 use crate::{
-    app::Rooms,
-    config::{self, Env},
+    app::{Failure, Rooms},
+    config::{self, Config, Env},
     message::UnixMillis,
     outcome::Outcome,
     router::{End, Event, strategy::Wish},
@@ -38,9 +38,7 @@ pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env
         Ok(text) => text,
         Err(exit) => return exit,
     };
-    // A running bot has the database; a question at the terminal must not need it.
-    "sqlite::memory:".clone_into(&mut loaded.config.store.url);
-    let rooms = match Rooms::open(&loaded.config, env, &mut fastrand::Rng::new()).await {
+    let rooms = match open(&mut loaded.config, env).await {
         Ok(rooms) => rooms,
         Err(failure) => return ended(&failure),
     };
@@ -95,11 +93,18 @@ pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env
     }
     match failed {
         None => Exit::Done,
-        Some(why) if is_json => {
-            tracing::debug!("{why}");
-            Exit::EveryProviderFailed
-        }
         Some(why) => fail(Exit::EveryProviderFailed, &why),
+    }
+}
+
+/// With the bot's ledger; beside a running bot, which has the database for itself, with one that is forgotten.
+async fn open(config: &mut Config, env: &Env) -> Result<Rooms, Failure> {
+    match Rooms::open(config, env, &mut fastrand::Rng::new()).await {
+        Err(Failure::Store(failure)) if failure.is_in_use() => {
+            "sqlite::memory:".clone_into(&mut config.store.url);
+            Rooms::open(config, env, &mut fastrand::Rng::new()).await
+        }
+        opened => opened,
     }
 }
 

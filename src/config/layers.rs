@@ -214,7 +214,10 @@ fn typed(value: &str, shape: &serde_json::Value, place: &String) -> ValueKind {
             .or_else(|_| value.parse().map(ValueKind::Float))
             .unwrap_or_else(|_| text()),
         serde_json::Value::Array(_) => {
-            let parts = value.split(',').map(str::trim).filter(|it| !it.is_empty());
+            // With the file's brackets and quotes, or without.
+            let bare = value.trim();
+            let bare = bare.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(bare);
+            let parts = bare.split(',').map(|it| it.trim().trim_matches('"')).filter(|it| !it.is_empty());
             ValueKind::Array(parts.map(|it| Value::new(Some(place), it)).collect())
         }
         serde_json::Value::Null | serde_json::Value::String(_) | serde_json::Value::Object(_) => text(),
