@@ -1,10 +1,13 @@
 //! The router with scripted providers and a paused clock: what happens, and when, as a transcript.
 
 use super::*;
-use crate::providers::{Piece, Pieces};
+use crate::{
+    outcome::{Outcome, Usage},
+    providers::{Finish, Piece, Pieces},
+};
 use expect_test::{Expect, expect};
-use futures::{FutureExt, StreamExt, stream};
-use std::fmt::Write;
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use std::{collections::VecDeque, fmt::Write};
 
 /// `300ms ok`, `0ms 500`, `0ms 429/30`, `1s hang`, `100ms cut` …: what it does on each call, the last one for ever.
 #[derive(Debug)]
