@@ -1,9 +1,23 @@
 //! The commands that people type, what they print, and the exit codes.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this room is where the program speaks to the terminal"
-)]
+
+/// Writes to stdout. Unlike `print!` it does not panic when the reader of a pipe has gone: nobody is left to tell.
+macro_rules! say {
+    ($($what:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!($($what)*));
+    }};
+}
+
+/// The same, and the end of the line.
+macro_rules! say_line {
+    ($($what:tt)*) => { say!("{}\n", format_args!($($what)*)) };
+}
+
+/// Writes a line to stderr, where people look for what is no result.
+macro_rules! complain {
+    ($($what:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($what)*)));
+    }};
+}
 
 mod ask;
 mod check;
@@ -127,7 +141,7 @@ async fn run(arguments: Arguments) -> Exit {
         Command::Config(ConfigArguments { what: ConfigCommand::Show }) => {
             match config::load(explicit, &env) {
                 Ok(loaded) => {
-                    print!("{}", config::effective_toml(&loaded.config));
+                    say!("{}", config::effective_toml(&loaded.config));
                     Exit::Done
                 }
                 Err(problems) => wrong_config(&problems),
@@ -178,7 +192,7 @@ fn ended(failure: &Failure) -> Exit {
 
 /// Says on stderr what happened; what it means and what to do is part of the sentence.
 pub(crate) fn fail(exit: Exit, what: &dyn Display) -> Exit {
-    eprintln!("neverdark: {what}");
+    complain!("neverdark: {what}");
     exit
 }
 

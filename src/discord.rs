@@ -5,6 +5,7 @@ mod inbound;
 mod outbound;
 mod places;
 pub mod rest;
+mod resumed;
 pub mod text;
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
 };
 use commands::Command;
 use inbound::Verdict;
-use outbound::{Delivery, Pace, Part, Stage};
+use outbound::{Delivery, Pace, Stage};
 use places::{Places, Whereabouts};
 use rest::{ApplicationId, Hook, InteractionId, Rest, RestError};
 use secrecy::{ExposeSecret, SecretString};
@@ -24,20 +25,30 @@ use serenity::{
         PartialGuildChannel, Ready, ResumedEvent, ShardStageUpdateEvent,
     },
     client::{Client, ClientBuilder},
-    gateway::{ConnectionStage, GatewayError},
+    gateway::{ConnectionStage, GatewayError, ShardManager},
     http::HttpBuilder,
     model::gateway::GatewayIntents,
 };
 use std::{
+    convert::Infallible,
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{SetOnce, watch},
+    time::{Instant, interval, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, error, info, warn};
 
 /// A sentence to a person that is no part of an answer.
 const WORD_LIMIT: Duration = Duration::from_secs(10);
+
+/// READY comes before any message, but its task may run a little later.
+const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the connections are up.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How long the connections may take to close.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
@@ -113,7 +124,7 @@ struct Inner {
     rest: Rest,
     settings: Settings,
     places: Places,
-    me: OnceLock<UserId>,
+    me: SetOnce<UserId>,
     tasks: TaskTracker,
     closing: CancellationToken,
     hang_up: CancellationToken,
@@ -138,7 +149,7 @@ impl Door {
             rest,
             settings,
             places: Places::default(),
-            me: OnceLock::new(),
+            me: SetOnce::new(),
             tasks,
             closing,
             hang_up,
@@ -159,7 +170,7 @@ impl Door {
     /// # Errors
     /// The token or the intents are refused, or Discord can't be reached at the start.
     pub async fn serve(self, token: &SecretString) -> Result<(), GatewayFailure> {
-        let closing = self.inner.closing.clone();
+        let (closing, is_connected) = (self.inner.closing.clone(), self.inner.is_connected.clone());
         let (mut client, shard_count) = tokio::select! {
             biased;
             () = closing.cancelled() => return Ok(()),
@@ -175,9 +186,10 @@ impl Door {
                 )) => Err(GatewayFailure::DisallowedIntents),
                 Err(failure) => Err(GatewayFailure::Ended(failure.to_string())),
             },
+            never = watch_shards(&shards, &is_connected) => match never {},
             // Before the first connection `start_shards` would not return after a shutdown, so it is not waited for.
             () = closing.cancelled() => {
-                let _ = tokio::time::timeout(GOODBYE_LIMIT, shards.shutdown_all()).await;
+                let _ = timeout(GOODBYE_LIMIT, shards.shutdown_all()).await;
                 Ok(())
             }
         }
@@ -210,7 +222,8 @@ impl Door {
 
     async fn hear(&self, message: Message) {
         let received_at = UnixMillis::now();
-        let Some(me) = self.me() else { return };
+        // serenity runs each event in a task of its own, so that the first message may overtake READY.
+        let Ok(&me) = timeout(READY_WITHIN, self.inner.me.wait()).await else { return };
         if self.is_closing() || message.author.id.get() == me.0 {
             return;
         }
@@ -237,18 +250,18 @@ impl Door {
     /// Claims the message and answers it in a task of its own.
     async fn take(&self, inbound: Inbound, stage: Stage) {
         match self.inner.chat.begin(inbound).await {
-            Begun::Turn(turn) => self.answer(turn, stage),
+            Begun::Turn(turn) => self.answer(turn, stage, false),
             Begun::Duplicate => debug!("a message was heard again and is not answered twice"),
             Begun::Refused(sentence) => self.say(&stage, &sentence).await,
         }
     }
 
-    fn answer(&self, turn: Box<Turn>, stage: Stage) {
+    fn answer(&self, turn: Box<Turn>, stage: Stage, is_resumed: bool) {
         let door = self.clone();
-        self.inner.tasks.spawn(async move { door.serve_turn(turn, stage).await });
+        self.inner.tasks.spawn(async move { door.serve_turn(turn, stage, is_resumed).await });
     }
 
-    async fn serve_turn(&self, mut turn: Box<Turn>, stage: Stage) {
+    async fn serve_turn(&self, mut turn: Box<Turn>, stage: Stage, is_resumed: bool) {
         let Inner { chat, rest, settings, hang_up, .. } = &*self.inner;
         tokio::select! {
             biased;
@@ -256,11 +269,21 @@ impl Door {
             () = hang_up.cancelled() => return,
         }
         let turn = &*turn;
-        let parts = turn.parts.iter().map(|(_, id)| Part { id: *id, content: None }).collect();
+        let before = async {
+            match is_resumed {
+                true => Some(resumed::parts(rest, &stage, self.me(), &turn.parts).await),
+                false => None,
+            }
+        };
+        let before = tokio::select! {
+            biased;
+            () = hang_up.cancelled() => return,
+            before = before => before,
+        };
         let pace = Pace { edit_interval: settings.chat.edit_interval };
         let (draft, shown) = watch::channel(crate::chat::Draft::default());
         let noted = |part, message| chat.note_part(&turn.id, part, message);
-        let delivery = Delivery::new(rest, &stage, pace, parts, noted);
+        let delivery = Delivery::new(rest, &stage, pace, before, noted);
         let play = async move {
             let played = chat.play(turn, &draft).await;
             drop(draft);
@@ -413,7 +436,7 @@ impl Door {
             }
             let stage =
                 Stage::Channel { channel: turn.inbound.channel_id, question: turn.inbound.message_id };
-            self.answer(Box::new(turn), stage);
+            self.answer(Box::new(turn), stage, true);
         }
         let scopes: Vec<Option<GuildId>> = match &self.inner.settings.register_commands {
             RegisterCommands::Global => vec![None],
@@ -426,6 +449,20 @@ impl Door {
                 error!(error = %failure, "the slash commands could not be registered; the old ones stay");
             }
         }
+    }
+}
+
+/// Looks whether the connections are up. serenity tells its handlers of a stage only together with an event that came in,
+/// so that nobody would hear of a gateway that takes no connections any more.
+async fn watch_shards(shards: &ShardManager, is_connected: &watch::Sender<bool>) -> Infallible {
+    let mut looks = interval(LOOK_EVERY);
+    loop {
+        looks.tick().await;
+        let now = {
+            let runners = shards.runners.lock().await;
+            !runners.is_empty() && runners.values().all(|it| it.stage == ConnectionStage::Connected)
+        };
+        is_connected.send_if_modified(|it| std::mem::replace(it, now) != now);
     }
 }
 

@@ -56,22 +56,22 @@ pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env
         .ask(&text, &wish, UnixMillis::now(), |event| match event {
             Event::Attempt(attempt) => {
                 if let (Outcome::Failed(failed), false) = (&attempt.outcome, is_json) {
-                    eprintln!("neverdark: {} failed: {failed}", attempt.provider);
+                    complain!("neverdark: {} failed: {failed}", attempt.provider);
                 }
                 attempts.push(attempt.clone());
             }
             Event::Opened { afresh: true, provider, .. } => {
                 answer.clear();
                 if !is_json {
-                    println!();
-                    eprintln!("neverdark: the answer broke off; {provider} answers anew:");
+                    say!("\n");
+                    complain!("neverdark: the answer broke off; {provider} answers anew:");
                 }
             }
             Event::Text(text) => {
                 answer.push_str(text);
                 if !is_json {
-                    print!("{text}");
-                    // A closed pipe ends the program at the next print; here nobody is left to tell.
+                    say!("{text}");
+                    // A reader of the pipe that has gone is no failure, as above.
                     let _ = std::io::stdout().flush();
                 }
             }
@@ -86,10 +86,10 @@ pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env
     if is_json {
         let attempts: Vec<_> = attempts.iter().map(attempt_json).collect();
         let text = provider.is_some().then_some(&answer);
-        println!("{}", json!({"turn": turn.0, "provider": provider, "answer": text, "attempts": attempts}));
+        say_line!("{}", json!({"turn": turn.0, "provider": provider, "answer": text, "attempts": attempts}));
     } else if let Some(provider) = &provider {
-        println!();
-        eprintln!("neverdark: answered by {provider} (turn {turn})");
+        say!("\n");
+        complain!("neverdark: answered by {provider} (turn {turn})");
     }
     match failed {
         None => Exit::Done,

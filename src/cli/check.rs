@@ -7,12 +7,10 @@ use crate::{
     discord::rest::{Application, RestError},
     store::Store,
 };
+use futures::future::join_all;
 use serde_json::json;
 use std::path::Path;
-use tokio::{
-    task::JoinSet,
-    time::{Duration, timeout},
-};
+use tokio::time::{Duration, timeout};
 
 /// A provider that takes longer to say that it is there is reported as slow.
 const HEALTH_LIMIT: Duration = Duration::from_secs(10);
@@ -46,27 +44,27 @@ pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env
     }
     if arguments.json {
         let Findings { good, warnings, problems, invite } = &found;
-        println!(
+        say_line!(
             "{}",
             json!({"ok": problems.is_empty(), "good": good, "warnings": warnings, "problems": problems, "invite": invite})
         );
     } else {
         for line in &found.good {
-            println!("ok       {line}");
+            say_line!("ok       {line}");
         }
         for line in &found.warnings {
-            println!("warning  {line}");
+            say_line!("warning  {line}");
         }
         for line in &found.problems {
-            println!("PROBLEM  {line}");
+            say_line!("PROBLEM  {line}");
         }
         if let Some(invite) = &found.invite {
-            println!("\nInvite the bot with: {invite}");
+            say_line!("\nInvite the bot with: {invite}");
         }
         match found.problems.len() {
-            0 => println!("\nNo problems."),
-            1 => println!("\n1 problem."),
-            count => println!("\n{count} problems."),
+            0 => say_line!("\nNo problems."),
+            1 => say_line!("\n1 problem."),
+            count => say_line!("\n{count} problems."),
         }
     }
     if found.problems.is_empty() { Exit::Done } else { Exit::Config }
@@ -99,13 +97,11 @@ async fn providers(config: &Config, env: &Env, offline: bool, found: &mut Findin
     if offline {
         return found.good.push(format!("providers: {}", router.names().join(", ")));
     }
-    let mut checks = JoinSet::new();
-    for provider in router.providers() {
-        let check = provider.health_check();
-        checks.spawn(async move { (provider, timeout(HEALTH_LIMIT, check).await) });
-    }
-    while let Some(checked) = checks.join_next().await {
-        let Ok((provider, health)) = checked else { continue };
+    let checks = router.providers().map(|provider| async move {
+        let health = timeout(HEALTH_LIMIT, provider.health_check()).await;
+        (provider, health)
+    });
+    for (provider, health) in join_all(checks).await {
         let (name, model) = (provider.name(), provider.model());
         match health {
             Ok(Ok(())) => found.good.push(format!("provider {name} ({model}) is there")),

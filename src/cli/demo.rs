@@ -188,8 +188,8 @@ impl Show {
     /// Plays a file and prints what people saw, and the ledger.
     async fn play_file(&self, script: &Script) -> Exit {
         let played = play(script, &self.stage, || Box::pin(self.settle())).await;
-        print!("{}", transcript(&self.stage.discord, Look::default()));
-        print!("{}", self.ledger(0).await.1);
+        say!("{}", transcript(&self.stage.discord, Look::default()));
+        say!("{}", self.ledger(0).await.1);
         match played {
             Ok(()) => Exit::Done,
             Err(mistake) => fail(Exit::Failed, &mistake),
@@ -198,7 +198,7 @@ impl Show {
 
     /// Plays the first conversation, printing as it goes, then whatever is typed.
     async fn play_live(&self, script: &Script) -> Exit {
-        println!("The chat page: {}\n", self.stage.discord.base());
+        say_line!("The chat page: {}\n", self.stage.discord.base());
         if timeout(PATIENCE, self.stage.discord.connected()).await.is_err() {
             return fail(Exit::Failed, &"the bot did not connect to the embedded Discord");
         }
@@ -206,7 +206,7 @@ impl Show {
         let mut player = Player::new(&self.stage);
         for step in &script.steps {
             if let Act::Break { provider, behaviour } = &step.act {
-                println!("          ⚡ {provider}: {behaviour}");
+                say_line!("          ⚡ {provider}: {behaviour}");
             }
             if let Err(mistake) = player.perform(&step.act).await {
                 return fail(Exit::Failed, &mistake);
@@ -214,17 +214,17 @@ impl Show {
             self.rest().await;
             self.tell(&mut told).await;
         }
-        println!(
+        say_line!(
             "\nNow you: a line is a message to the bot · /provider list (or any other command) · !break alpha 500 · !heal alpha · Ctrl-D ends"
         );
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         while let Ok(Some(line)) = lines.next_line().await {
             match act(line.trim()) {
                 None => {}
-                Some(Err(mistake)) => println!("          ({mistake})"),
+                Some(Err(mistake)) => say_line!("          ({mistake})"),
                 Some(Ok(act)) => {
                     if let Err(mistake) = player.perform(&act).await {
-                        println!("          ({mistake})");
+                        say_line!("          ({mistake})");
                     }
                     self.rest().await;
                     self.tell(&mut told).await;
@@ -245,12 +245,12 @@ impl Show {
     async fn tell(&self, told: &mut Told) {
         let now = transcript(&self.stage.discord, Look::default());
         match now.strip_prefix(told.transcript.as_str()) {
-            Some(new) => print!("{new}"),
+            Some(new) => say!("{new}"),
             // Something above has changed, such as a message that was deleted.
-            None => print!("{now}"),
+            None => say!("{now}"),
         }
         let (turns, ledger) = self.ledger(told.turns).await;
-        print!("{ledger}");
+        say!("{ledger}");
         *told = Told { transcript: now, turns };
     }
 

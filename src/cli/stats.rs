@@ -38,11 +38,11 @@ pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env
         Err(failure) => return fail(Exit::Failed, &failure),
     };
     if arguments.json {
-        println!("{}", serde_json::Value::Array(rows.iter().map(row).collect()));
+        say_line!("{}", serde_json::Value::Array(rows.iter().map(row).collect()));
     } else if rows.is_empty() {
-        println!("No calls in the last {}.", humantime::format_duration(arguments.since));
+        say_line!("No calls in the last {}.", humantime::format_duration(arguments.since));
     } else {
-        print!("{}", table(&rows));
+        say!("{}", table(&rows));
     }
     Exit::Done
 }

@@ -196,7 +196,7 @@ key_env = "STORE_KEY"
 #[test]
 fn the_environment_goes_over_the_file() {
     check(
-        "[chat]\nfooter = \"never\"\nmax_parts = 2\n[router]\nbackoff = { base = \"1s\" }\n",
+        "[chat]\nfooter = \"never\"\ncontext_messages = 7\n[router]\nbackoff = { base = \"1s\" }\n",
         &[
             ("NEVERDARK__CHAT__FOOTER", "always"),
             ("NEVERDARK__CHAT__CHANNELS", "1234567890123456789, 42"),
@@ -214,8 +214,8 @@ fn the_environment_goes_over_the_file() {
             register_commands = ["7", "8"]
             respond_to = ["mention", "dm"]
             channels = ["1234567890123456789", "42"]
+            context_messages = 7
             footer = "always"
-            max_parts = 2
             hedge_budget = 1.0
             backoff = { base = "1s", max = "4s" }
         "#]],

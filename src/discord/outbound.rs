@@ -72,6 +72,8 @@ pub(crate) struct Delivery<'a, Noted> {
     parts: Vec<Part>,
     /// Posts made so far, for their nonces: a repeated post must have the same, a new one another.
     posts: usize,
+    /// The next post may have been made already. Discord then gives that message back, and it says what it said.
+    is_doubtful: bool,
     noted: Noted,
 }
 
@@ -80,9 +82,18 @@ where
     Noted: Fn(u32, MessageId) -> Done,
     Done: Future<Output = ()>,
 {
-    /// A reply on `stage`, of which `parts` are there already; `noted` is told of each message as it is made.
-    pub(crate) fn new(rest: &'a Rest, stage: &'a Stage, pace: Pace, parts: Vec<Part>, noted: Noted) -> Self {
-        Self { rest, stage, pace, posts: parts.len(), parts, noted }
+    /// A reply on `stage`; `before` are the parts that an earlier process showed of it, if one did. `noted` is told of each
+    /// message as it is made.
+    pub(crate) fn new(
+        rest: &'a Rest,
+        stage: &'a Stage,
+        pace: Pace,
+        before: Option<Vec<Part>>,
+        noted: Noted,
+    ) -> Self {
+        let is_doubtful = before.is_some();
+        let parts = before.unwrap_or_default();
+        Self { rest, stage, pace, posts: parts.len(), is_doubtful, parts, noted }
     }
 
     /// Shows the draft until it is final, or its sender is gone: then what is there stays as it is.
@@ -139,10 +150,16 @@ where
                     self.parts[place].content = Some(content.clone());
                 }
                 None => {
+                    let was_doubtful = std::mem::replace(&mut self.is_doubtful, true);
                     let id = self.post(place, content, deadline).await?;
-                    self.posts += 1;
-                    self.parts.push(Part { id, content: Some(content.clone()) });
+                    (self.posts, self.is_doubtful) = (self.posts + 1, false);
+                    let shown = (!was_doubtful).then(|| content.clone());
+                    self.parts.push(Part { id, content: shown });
                     (self.noted)(u32::try_from(place).unwrap_or(u32::MAX), id).await;
+                    if was_doubtful {
+                        self.edit(id, content, deadline).await?;
+                        self.parts[place].content = Some(content.clone());
+                    }
                 }
             }
         }

@@ -1,3 +1,5 @@
+//! The client against a Discord of a few lines: what is sent, what is repeated, what is waited for.
+
 use super::*;
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Texts as parts: each rule by example, and all of them for random texts.
+
 use super::*;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
