@@ -366,13 +366,16 @@ impl Chat {
 
     fn ended(&self, turn: &Turn, end: End, story: &Story, draft: &watch::Sender<Draft>) -> Played {
         match end {
-            End::Answered { provider, passed_over, .. } => {
+            End::Answered { provider, passed_over, cut_short } => {
                 let others = story.others(&provider, &passed_over);
-                let footer = match self.settings.footer {
-                    Footer::Always => Some(wording::footer(&provider, &others)),
-                    Footer::Failover => (!others.is_empty()).then(|| wording::footer(&provider, &others)),
+                let names_provider = match self.settings.footer {
+                    Footer::Always => Some(true),
+                    Footer::Failover => Some(!others.is_empty()),
                     Footer::Never => None,
                 };
+                let provider_if = |named: bool| named.then_some(provider.as_str());
+                let footer =
+                    names_provider.and_then(|it| wording::footer(provider_if(it), &others, cut_short));
                 draft.send_modify(|it| (it.footer, it.is_final) = (footer, true));
                 let text = draft.borrow().text.clone();
                 Played(Ending::Answered { provider, text })
@@ -483,6 +486,12 @@ impl Chat {
             }
         }
         (id, None)
+    }
+
+    /// What happened to a provider, in words: follows its name.
+    #[must_use]
+    pub fn because(failure: Failure) -> &'static str {
+        wording::because(failure)
     }
 
     /// What a person at a terminal is told when nobody answered.

@@ -1,6 +1,8 @@
-//! The front door: hears the gateway's events and hands messages and commands on, a few lines an event.
+//! The front door: takes what the gateway tells, and sees to it that each message and command gets its answer.
 
 mod commands;
+mod events;
+mod gateway;
 mod inbound;
 mod outbound;
 mod places;
@@ -14,44 +16,29 @@ use crate::{
     message::{ChannelId, GuildId, Inbound, MessageId, Place, Quoted, Trigger, UnixMillis, UserId},
 };
 use commands::Command;
+pub use gateway::GatewayFailure;
 use inbound::Verdict;
 use outbound::{Delivery, Pace, Stage};
 use places::{Places, Whereabouts};
-use rest::{ApplicationId, Hook, InteractionId, Rest, RestError};
-use secrecy::{ExposeSecret, SecretString};
-use serenity::{
-    all::{
-        CommandInteraction, Context, EventHandler, Guild, GuildChannel, Interaction, Message,
-        PartialGuildChannel, Ready, ResumedEvent, ShardStageUpdateEvent,
-    },
-    client::{Client, ClientBuilder},
-    gateway::{ConnectionStage, GatewayError, ShardManager},
-    http::HttpBuilder,
-    model::gateway::GatewayIntents,
-};
+use rest::{ApplicationId, Hook, InteractionId, Rest};
+use secrecy::SecretString;
+use serenity::all::{CommandInteraction, Message};
 use std::{
-    convert::Infallible,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 use tokio::{
     sync::{SetOnce, watch},
-    time::{Instant, interval, timeout},
+    time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 /// A sentence to a person that is no part of an answer.
 const WORD_LIMIT: Duration = Duration::from_secs(10);
 
 /// READY comes before any message, but its task may run a little later.
 const READY_WITHIN: Duration = Duration::from_secs(10);
-
-/// How often it is looked whether the connections are up.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// How long the connections may take to close.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the door needs to know.
 #[derive(Clone, Debug)]
@@ -64,47 +51,6 @@ pub struct Settings {
     pub register_commands: RegisterCommands,
     /// When and how it answers.
     pub chat: ChatConfig,
-}
-
-/// Why the gateway can't be served.
-#[derive(Debug, thiserror::Error)]
-pub enum GatewayFailure {
-    /// The token is wrong.
-    #[error(
-        "Discord does not accept the bot's token. Reset it in the Developer Portal (Bot → Reset Token) and set it anew"
-    )]
-    WrongToken,
-    /// The portal does not grant the message content intent.
-    #[error(
-        "Discord does not grant this bot the intent to read messages. Switch on \"Message Content Intent\" in the Developer \
-         Portal (Bot → Privileged Gateway Intents), or set discord.message_content = false to work with mentions, replies, \
-         direct messages and commands only"
-    )]
-    DisallowedIntents,
-    /// Discord could not be reached at all.
-    #[error(
-        "Discord could not be reached at {base}: {cause}. Check the network, and discord.api_base if you set it"
-    )]
-    Unreachable {
-        /// The address that was tried.
-        base: String,
-        /// What happened.
-        cause: RestError,
-    },
-    /// The client library gave up.
-    #[error("the connection to Discord ended for good: {0}")]
-    Ended(String),
-}
-
-impl GatewayFailure {
-    /// Whether somebody has to change the configuration; trying again is no use.
-    #[must_use]
-    pub fn is_config(&self) -> bool {
-        match self {
-            Self::WrongToken | Self::DisallowedIntents => true,
-            Self::Unreachable { .. } | Self::Ended(_) => false,
-        }
-    }
 }
 
 /// The door, shared by all events.
@@ -163,53 +109,6 @@ impl Door {
     #[must_use]
     pub fn connected(&self) -> watch::Receiver<bool> {
         self.inner.is_connected.subscribe()
-    }
-
-    /// Serves the gateway until `closing`.
-    ///
-    /// # Errors
-    /// The token or the intents are refused, or Discord can't be reached at the start.
-    pub async fn serve(self, token: &SecretString) -> Result<(), GatewayFailure> {
-        let (closing, is_connected) = (self.inner.closing.clone(), self.inner.is_connected.clone());
-        let (mut client, shard_count) = tokio::select! {
-            biased;
-            () = closing.cancelled() => return Ok(()),
-            client = self.connect(token) => client?,
-        };
-        let shards = client.shard_manager.clone();
-        tokio::select! {
-            served = client.start_shards(shard_count) => match served {
-                Ok(()) => Ok(()),
-                Err(serenity::Error::Gateway(GatewayError::InvalidAuthentication)) => Err(GatewayFailure::WrongToken),
-                Err(serenity::Error::Gateway(
-                    GatewayError::DisallowedGatewayIntents | GatewayError::InvalidGatewayIntents,
-                )) => Err(GatewayFailure::DisallowedIntents),
-                Err(failure) => Err(GatewayFailure::Ended(failure.to_string())),
-            },
-            never = watch_shards(&shards, &is_connected) => match never {},
-            // Before the first connection `start_shards` would not return after a shutdown, so it is not waited for.
-            () = closing.cancelled() => {
-                let _ = timeout(GOODBYE_LIMIT, shards.shutdown_all()).await;
-                Ok(())
-            }
-        }
-    }
-
-    /// A client that knows where the gateway is, and how many connections Discord wants.
-    async fn connect(self, token: &SecretString) -> Result<(Client, u32), GatewayFailure> {
-        let base = self.inner.settings.api_base.clone();
-        let gateway = self.inner.rest.gateway_bot().await.map_err(|cause| match cause {
-            RestError::Unauthorized => GatewayFailure::WrongToken,
-            cause => GatewayFailure::Unreachable { base: base.clone(), cause },
-        })?;
-        // serenity asks for the gateway once more when it is built, and would go to the real Discord if that failed: its own
-        // requests go to our base, and the address is set to what our own request was told.
-        let http = HttpBuilder::new(token.expose_secret()).proxy(&base).ratelimiter_disabled(true).build();
-        let intents = intents(self.inner.settings.message_content);
-        let client = ClientBuilder::new_with_http(http, intents).event_handler(self).await;
-        let client = client.map_err(|failure| GatewayFailure::Ended(failure.to_string()))?;
-        gateway.url.clone_into(&mut *client.ws_url.lock().await);
-        Ok((client, gateway.shards.unwrap_or(1).max(1)))
     }
 
     fn me(&self) -> Option<UserId> {
@@ -449,126 +348,5 @@ impl Door {
                 error!(error = %failure, "the slash commands could not be registered; the old ones stay");
             }
         }
-    }
-}
-
-/// Looks whether the connections are up. serenity tells its handlers of a stage only together with an event that came in,
-/// so that nobody would hear of a gateway that takes no connections any more.
-async fn watch_shards(shards: &ShardManager, is_connected: &watch::Sender<bool>) -> Infallible {
-    let mut looks = interval(LOOK_EVERY);
-    loop {
-        looks.tick().await;
-        let now = {
-            let runners = shards.runners.lock().await;
-            !runners.is_empty() && runners.values().all(|it| it.stage == ConnectionStage::Connected)
-        };
-        is_connected.send_if_modified(|it| std::mem::replace(it, now) != now);
-    }
-}
-
-/// What the gateway is asked for.
-fn intents(message_content: bool) -> GatewayIntents {
-    let intents = GatewayIntents::GUILDS | GatewayIntents::GUILD_MESSAGES | GatewayIntents::DIRECT_MESSAGES;
-    if message_content { intents | GatewayIntents::MESSAGE_CONTENT } else { intents }
-}
-
-/// The same as REST tells it.
-fn known(channel: &GuildChannel) -> rest::Channel {
-    let tags = channel.available_tags.iter();
-    rest::Channel {
-        id: ChannelId(channel.id.get()),
-        kind: u8::from(channel.kind),
-        guild_id: Some(GuildId(channel.guild_id.get())),
-        parent_id: channel.parent_id.map(|it| ChannelId(it.get())),
-        name: Some(channel.name.clone()),
-        applied_tags: channel.applied_tags.iter().map(ToString::to_string).collect(),
-        available_tags: tags.map(|it| rest::Tag { id: it.id.to_string(), name: it.name.clone() }).collect(),
-        owner_id: None,
-        last_message_id: None,
-        thread_metadata: None,
-    }
-}
-
-#[serenity::async_trait]
-impl EventHandler for Door {
-    async fn ready(&self, _: Context, ready: Ready) {
-        let _in_hand = self.inner.chat.metrics().gateway_event("ready");
-        let _ = self.inner.me.set(UserId(ready.user.id.get()));
-        info!(
-            user = ready.user.name,
-            guilds = ready.guilds.len(),
-            "connected to Discord as {}",
-            ready.user.name
-        );
-        self.inner.is_connected.send_replace(true);
-        // serenity runs each event in a task of its own, so that nobody waits for this.
-        self.arrive(ApplicationId(ready.application.id.get())).await;
-    }
-
-    async fn resume(&self, _: Context, _: ResumedEvent) {
-        let _in_hand = self.inner.chat.metrics().gateway_event("resumed");
-        info!("the connection to Discord was resumed");
-        self.inner.is_connected.send_replace(true);
-    }
-
-    async fn shard_stage_update(&self, _: Context, event: ShardStageUpdateEvent) {
-        let is_connected = event.new == ConnectionStage::Connected;
-        self.inner.is_connected.send_if_modified(|it| {
-            let changed = *it != is_connected;
-            *it = is_connected;
-            changed
-        });
-        debug!(stage = %event.new, "the connection to Discord changed");
-    }
-
-    async fn message(&self, _: Context, message: Message) {
-        let _in_hand = self.inner.chat.metrics().gateway_event("message");
-        self.hear(message).await;
-    }
-
-    async fn interaction_create(&self, _: Context, interaction: Interaction) {
-        let _in_hand = self.inner.chat.metrics().gateway_event("interaction");
-        match interaction {
-            Interaction::Command(it) => self.run_command(it).await,
-            Interaction::Autocomplete(it) => {
-                let choices = commands::complete(&self.inner.chat, &it);
-                let token = SecretString::from(it.token.clone());
-                let id = InteractionId(it.id.get());
-                if let Err(failure) = self.inner.rest.respond(id, &token, &choices).await {
-                    debug!(error = %failure, "choices came too late");
-                }
-            }
-            _ => {}
-        }
-    }
-
-    async fn guild_create(&self, _: Context, guild: Guild, _: Option<bool>) {
-        for channel in guild.channels.values().chain(&guild.threads) {
-            self.inner.places.learn(known(channel));
-        }
-    }
-
-    async fn channel_create(&self, _: Context, channel: GuildChannel) {
-        self.inner.places.learn(known(&channel));
-    }
-
-    async fn channel_update(&self, _: Context, _: Option<GuildChannel>, new: GuildChannel) {
-        self.inner.places.learn(known(&new));
-    }
-
-    async fn channel_delete(&self, _: Context, channel: GuildChannel, _: Option<Vec<Message>>) {
-        self.inner.places.forget(ChannelId(channel.id.get()));
-    }
-
-    async fn thread_create(&self, _: Context, thread: GuildChannel) {
-        self.inner.places.learn(known(&thread));
-    }
-
-    async fn thread_update(&self, _: Context, _: Option<GuildChannel>, new: GuildChannel) {
-        self.inner.places.learn(known(&new));
-    }
-
-    async fn thread_delete(&self, _: Context, thread: PartialGuildChannel, _: Option<GuildChannel>) {
-        self.inner.places.forget(ChannelId(thread.id.get()));
     }
 }

@@ -39,20 +39,21 @@ pub(crate) enum Why {
     Slow,
 }
 
-/// `-# answered by beta · alpha was rate limited`.
-pub(crate) fn footer(provider: &str, others: &[(String, Why)]) -> String {
-    let mut out = format!("-# answered by {provider}");
-    for (name, why) in others {
+/// `-# answered by beta · alpha was rate limited`. None when there is nothing to say.
+pub(crate) fn footer(provider: Option<&str>, others: &[(String, Why)], cut_short: bool) -> Option<String> {
+    let answered = provider.map(|it| format!("answered by {it}"));
+    let others = others.iter().map(|(name, why)| {
         let why = match why {
             Why::Failed(failure) => because(*failure),
             Why::Resting(Failure::RateLimited) => "is rate limited",
             Why::Resting(_) => "is resting after failures",
             Why::Slow => "was slow",
         };
-        // Writing to a String cannot fail.
-        let _ = write!(out, " · {name} {why}");
-    }
-    out
+        format!("{name} {why}")
+    });
+    let cut_short = cut_short.then(|| "the answer reached its limit of length and stops here".to_owned());
+    let words: Vec<String> = answered.into_iter().chain(others).chain(cut_short).collect();
+    (!words.is_empty()).then(|| format!("-# {}", words.join(" · ")))
 }
 
 /// The footer under an answer that has no end.
@@ -403,7 +404,10 @@ mod tests {
         expect![
             "-# answered by delta · alpha was rate limited · beta is resting after failures · gamma was slow"
         ]
-        .assert_eq(&footer("delta", &others));
+        .assert_eq(&footer(Some("delta"), &others, false).unwrap());
+        assert_eq!(footer(None, &[], false), None);
+        expect!["-# the answer reached its limit of length and stops here"]
+            .assert_eq(&footer(None, &[], true).unwrap());
     }
 
     #[test]

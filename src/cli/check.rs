@@ -3,6 +3,7 @@
 use super::Exit;
 use crate::{
     app,
+    chat::Chat,
     config::{self, Config, Env, Loaded},
     discord::rest::{Application, RestError},
     store::Store,
@@ -106,7 +107,8 @@ async fn providers(config: &Config, env: &Env, offline: bool, found: &mut Findin
         match health {
             Ok(Ok(())) => found.good.push(format!("provider {name} ({model}) is there")),
             Ok(Err(failed)) => found.problems.push(format!(
-                "provider {name} is not well: {failed}. Check its base_url, its key and its model"
+                "provider {name} {} ({failed}). Check its base_url, its key and its model",
+                Chat::because(failed.failure)
             )),
             Err(_) => found.problems.push(format!(
                 "provider {name} did not answer within {} s. Check its base_url and the network",

@@ -105,7 +105,8 @@ pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env
         Ok(app) => app,
         Err(failure) => return ended(&failure),
     };
-    let show = Show { rooms: app.rooms.clone(), stage, began: UnixMillis::now() };
+    let has_cast = arguments.providers == Who::Script;
+    let show = Show { rooms: app.rooms.clone(), has_cast, stage, began: UnixMillis::now() };
     let stop = CancellationToken::new();
     let played = async {
         let exit = match arguments.file {
@@ -167,6 +168,8 @@ fn variable(key: &str) -> String {
 
 struct Show {
     rooms: Rooms,
+    /// Whether the script's providers answer, and not those of the configuration.
+    has_cast: bool,
     stage: Stage,
     began: UnixMillis,
 }
@@ -205,6 +208,10 @@ impl Show {
         let mut told = Told::default();
         let mut player = Player::new(&self.stage);
         for step in &script.steps {
+            let concerns_the_cast = matches!(step.act, Act::Break { .. } | Act::Heal(_) | Act::Health { .. });
+            if concerns_the_cast && !self.has_cast {
+                continue;
+            }
             if let Act::Break { provider, behaviour } = &step.act {
                 say_line!("          ⚡ {provider}: {behaviour}");
             }

@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 use std::{collections::HashMap, time::Duration};
 use tokio::time::{sleep, timeout};
 
-/// How long the bot may take to come to rest.
-const REST: Duration = Duration::from_secs(30);
+/// How long the bot may take to come to rest: a real model on a small machine takes its time.
+const REST: Duration = Duration::from_secs(120);
 /// How long `until` waits.
 const UNTIL: Duration = Duration::from_secs(5);
 

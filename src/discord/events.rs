@@ -1,0 +1,117 @@
+//! What the gateway tells, a few lines an event.
+
+use super::{
+    Door, commands,
+    rest::{self, ApplicationId, InteractionId},
+};
+use crate::message::{ChannelId, GuildId, UserId};
+use secrecy::SecretString;
+use serenity::{
+    all::{
+        Context, EventHandler, Guild, GuildChannel, Interaction, Message, PartialGuildChannel, Ready,
+        ResumedEvent, ShardStageUpdateEvent,
+    },
+    gateway::ConnectionStage,
+};
+use tracing::{debug, info};
+
+/// The same as REST tells it.
+fn known(channel: &GuildChannel) -> rest::Channel {
+    let tags = channel.available_tags.iter();
+    rest::Channel {
+        id: ChannelId(channel.id.get()),
+        kind: u8::from(channel.kind),
+        guild_id: Some(GuildId(channel.guild_id.get())),
+        parent_id: channel.parent_id.map(|it| ChannelId(it.get())),
+        name: Some(channel.name.clone()),
+        applied_tags: channel.applied_tags.iter().map(ToString::to_string).collect(),
+        available_tags: tags.map(|it| rest::Tag { id: it.id.to_string(), name: it.name.clone() }).collect(),
+        owner_id: None,
+        last_message_id: None,
+        thread_metadata: None,
+    }
+}
+
+#[serenity::async_trait]
+impl EventHandler for Door {
+    async fn ready(&self, _: Context, ready: Ready) {
+        let _in_hand = self.inner.chat.metrics().gateway_event("ready");
+        let _ = self.inner.me.set(UserId(ready.user.id.get()));
+        info!(
+            user = ready.user.name,
+            guilds = ready.guilds.len(),
+            "connected to Discord as {}",
+            ready.user.name
+        );
+        self.inner.is_connected.send_replace(true);
+        // serenity runs each event in a task of its own, so that nobody waits for this.
+        self.arrive(ApplicationId(ready.application.id.get())).await;
+    }
+
+    async fn resume(&self, _: Context, _: ResumedEvent) {
+        let _in_hand = self.inner.chat.metrics().gateway_event("resumed");
+        info!("the connection to Discord was resumed");
+        self.inner.is_connected.send_replace(true);
+    }
+
+    async fn shard_stage_update(&self, _: Context, event: ShardStageUpdateEvent) {
+        let is_connected = event.new == ConnectionStage::Connected;
+        self.inner.is_connected.send_if_modified(|it| {
+            let changed = *it != is_connected;
+            *it = is_connected;
+            changed
+        });
+        debug!(stage = %event.new, "the connection to Discord changed");
+    }
+
+    async fn message(&self, _: Context, message: Message) {
+        let _in_hand = self.inner.chat.metrics().gateway_event("message");
+        self.hear(message).await;
+    }
+
+    async fn interaction_create(&self, _: Context, interaction: Interaction) {
+        let _in_hand = self.inner.chat.metrics().gateway_event("interaction");
+        match interaction {
+            Interaction::Command(it) => self.run_command(it).await,
+            Interaction::Autocomplete(it) => {
+                let choices = commands::complete(&self.inner.chat, &it);
+                let token = SecretString::from(it.token.clone());
+                let id = InteractionId(it.id.get());
+                if let Err(failure) = self.inner.rest.respond(id, &token, &choices).await {
+                    debug!(error = %failure, "choices came too late");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    async fn guild_create(&self, _: Context, guild: Guild, _: Option<bool>) {
+        for channel in guild.channels.values().chain(&guild.threads) {
+            self.inner.places.learn(known(channel));
+        }
+    }
+
+    async fn channel_create(&self, _: Context, channel: GuildChannel) {
+        self.inner.places.learn(known(&channel));
+    }
+
+    async fn channel_update(&self, _: Context, _: Option<GuildChannel>, new: GuildChannel) {
+        self.inner.places.learn(known(&new));
+    }
+
+    async fn channel_delete(&self, _: Context, channel: GuildChannel, _: Option<Vec<Message>>) {
+        self.inner.places.forget(ChannelId(channel.id.get()));
+    }
+
+    async fn thread_create(&self, _: Context, thread: GuildChannel) {
+        self.inner.places.learn(known(&thread));
+    }
+
+    async fn thread_update(&self, _: Context, _: Option<GuildChannel>, new: GuildChannel) {
+        self.inner.places.learn(known(&new));
+    }
+
+    async fn thread_delete(&self, _: Context, thread: PartialGuildChannel, _: Option<GuildChannel>) {
+        self.inner.places.forget(ChannelId(thread.id.get()));
+    }
+}
