@@ -46,6 +46,12 @@ pub(crate) fn footer(provider: Option<&str>, others: &[(String, Why)], cut_short
         let why = match why {
             Why::Failed(failure) => because(*failure),
             Why::Resting(Failure::RateLimited) => "is rate limited",
+            Why::Resting(
+                failure @ (Failure::Auth
+                | Failure::QuotaExhausted
+                | Failure::RegionBlocked
+                | Failure::ModelUnavailable),
+            ) => because(*failure),
             Why::Resting(_) => "is resting after failures",
             Why::Slow => "was slow",
         };

@@ -1,1 +1,17 @@
-//! x
+//! The whole service, tried from outside: scenes on an embedded Discord with scripted providers, and the shape of the house.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "all of it is tests, also what stands outside of `#[test]`"
+)]
+
+mod commands;
+mod conversations;
+mod docs;
+mod fallback;
+mod gateway;
+mod harness;
+mod limits;
+mod process;
+mod streaming;
+mod tidy;

@@ -28,6 +28,8 @@ where
     // What is said before the bot is there would be missed by it.
     let connected = timeout(REST, stage.discord.connected()).await;
     connected.map_err(|_| format!("the bot did not connect within {} s", REST.as_secs()))?;
+    // Its commands may not be registered yet. Whether it comes to rest at all is said for the first line.
+    let _ = rest(stage, &settle).await;
     for step in &script.steps {
         let played = async {
             player.perform(&step.act).await?;

@@ -1,0 +1,162 @@
+//! Discord limits, fails or forbids, and people get the answer once, or nobody pays for one that nobody can see.
+
+use crate::harness::{House, check};
+use expect_test::expect;
+use sim::discord::bits;
+use std::time::Duration;
+use tokio::time::Instant;
+
+#[tokio::test]
+async fn a_rate_limit_on_edits_is_waited_for_and_the_end_is_shown() {
+    check(
+        "
+        cast   alpha: pace=30ms 'One two three four five six seven eight nine ten.'
+        discord 429 retry-after=0.3 on edit
+        ana    in #help: @neverdark count
+        ",
+        expect![[r#"
+            #help
+              ana         @neverdark count
+              neverdark  ↳ One two three four five six seven eight nine ten.
+            ledger
+              alpha answered
+        "#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_rate_limit_on_the_first_post_is_waited_for() {
+    let house = House::open(
+        "
+        cast   alpha: 'Hello, Ana.'
+        discord 429 retry-after=0.5 on create
+        ana    in #help: @neverdark hi
+        ",
+    )
+    .await;
+    let began = Instant::now();
+    house.play().await;
+    assert!(began.elapsed() >= Duration::from_millis(500), "as long as Discord asks");
+    house
+        .looks_like(&expect![[r#"
+        #help
+          ana         @neverdark hi
+          neverdark  ↳ Hello, Ana.
+        ledger
+          alpha answered
+    "#]])
+        .await;
+    assert_eq!(house.stage.discord.counts("create"), [(200, 1), (429, 1)], "and not asked in between");
+    house.close();
+}
+
+#[tokio::test]
+async fn a_server_error_of_discord_is_repeated() {
+    check(
+        "
+        cast   alpha: 'Hello, Ana.'
+        discord 500 on create
+        ana    in #help: @neverdark hi
+        ",
+        expect![[r#"
+            #help
+              ana         @neverdark hi
+              neverdark  ↳ Hello, Ana.
+            ledger
+              alpha answered
+        "#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_post_whose_confirmation_is_lost_is_there_once() {
+    let house = House::open(
+        "
+        cast   alpha: 'Hello, Ana.'
+        discord lost on create
+        ana    in #help: @neverdark hi
+        ",
+    )
+    .await;
+    house.play().await;
+    house
+        .looks_like(&expect![[r#"
+        #help
+          ana         @neverdark hi
+          neverdark  ↳ Hello, Ana.
+        ledger
+          alpha answered
+    "#]])
+        .await;
+    assert_eq!(house.answers("help").len(), 1);
+    house.close();
+}
+
+#[tokio::test]
+async fn where_it_may_not_speak_the_turn_ends_and_nobody_pays_for_the_answer() {
+    let house = House::open("cast alpha: pace=30ms lorem=4000").await;
+    let help = house.stage.discord.channel("help");
+    house.stage.discord.deny(help, bits::SEND_MESSAGES);
+    house.act("ana in #help: @neverdark hi").await;
+    house
+        .looks_like(&expect![[r#"
+        #help
+          ana         @neverdark hi
+        ledger
+          alpha cancelled · (turn failed: discord_forbidden)
+    "#]])
+        .await;
+    assert_eq!(house.stage.providers.closed_early("alpha").len(), 1, "the provider was hung up on");
+    house.stage.discord.deny(help, 0);
+    house.stage.providers.set("alpha", "'Hello, Ana.'").unwrap();
+    house.act("ana in #help: @neverdark hi").await;
+    assert!(!house.answers("help").is_empty(), "when it may speak again, it does");
+    house.close();
+}
+
+#[tokio::test]
+async fn when_the_last_edit_fails_the_whole_answer_is_posted_anew() {
+    let house = House::open(
+        "
+        cast   alpha: 'One two three four five six seven eight nine ten.' hold after=6
+        ana    in #help: @neverdark count &
+        until  'six'
+        discord 400 times=9 on edit
+        ",
+    )
+    .await;
+    house.play().await;
+    house
+        .looks_like(&expect![[r#"
+        #help
+          ana         @neverdark count
+          neverdark  ↳ One two three four five six
+          neverdark  ↳ One two three four five six seven eight nine ten.
+        ledger
+          alpha answered
+    "#]])
+        .await;
+    house.close();
+}
+
+#[tokio::test]
+async fn real_limits_of_discord_slow_an_answer_down_but_do_not_lose_it() {
+    let house = House::open("cast alpha: pace=20ms 'One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen.'").await;
+    let discord = &house.stage.discord;
+    for call in ["create", "edit"] {
+        discord.set_limit(call, 2, Duration::from_secs(1));
+    }
+    house.act("ana in #help: @neverdark count").await;
+    house.looks_like(&expect![[r#"
+        #help
+          ana         @neverdark count
+          neverdark  ↳ One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen.
+        ledger
+          alpha answered
+    "#]]).await;
+    let too_many = |name| discord.counts(name).iter().filter(|it| it.0 == 429).count();
+    assert_eq!(too_many("create") + too_many("edit"), 0, "it keeps to what Discord announces");
+    house.close();
+}

@@ -1,0 +1,9 @@
+//! The real program as a child process against the embedded Discord: what an operator meets, and what a crash leaves.
+
+pub(crate) mod bot;
+mod commands;
+pub(crate) mod demo;
+mod serving;
+mod stopping;
+mod upgrades;
+mod wrong;

@@ -1,0 +1,314 @@
+//! An answer grows while it is spoken; when it breaks off, the next provider's takes its place; a long one is split.
+
+use crate::harness::{House, check};
+use expect_test::expect;
+use sim::discord::Shown;
+
+#[tokio::test]
+async fn an_answer_grows_in_place() {
+    let house = House::open(
+        "
+        cast   alpha: pace=25ms 'One two three four five six seven eight nine ten eleven twelve thirteen.'
+        ana    in #help: @neverdark count
+        ",
+    )
+    .await;
+    house.play().await;
+    let answers = house.answers("help");
+    let [answer] = answers.as_slice() else { panic!("one message, not {answers:?}") };
+    assert!(answer.history.len() >= 2, "people saw it grow: {:?}", answer.history);
+    assert!(answer.history.iter().all(|it| answer.content.starts_with(it.as_str())), "{:?}", answer.history);
+    assert!(answer.history[0].len() > 10, "the first post says something: {:?}", answer.history[0]);
+    house.close();
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_is_rewritten_in_place() {
+    check(
+        "
+        cast   alpha: 'The Moon pulls on the water and so it rises and then' cut after=8 hold | beta: 'Two bulges, one Earth.'
+        ana    in #help: @neverdark why are there tides?
+        ",
+        expect![[r#"
+            #help
+              ana         @neverdark why are there tides?
+              neverdark  ↳ Two bulges, one Earth.
+                          -# answered by beta · alpha broke off
+                          (rewritten)
+            ledger
+              alpha failed: broken_stream · beta answered
+        "#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_is_rewritten_in_place() {
+    check(
+        "
+        cast   alpha: 'The Moon pulls on the water and so it rises and then' reset after=8 hold | beta: 'Two bulges, one Earth.'
+        ana    in #help: @neverdark why are there tides?
+        ",
+        expect![[r#"
+            #help
+              ana         @neverdark why are there tides?
+              neverdark  ↳ Two bulges, one Earth.
+                          -# answered by beta · alpha broke off
+                          (rewritten)
+            ledger
+              alpha failed: broken_stream · beta answered
+        "#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_stalls_is_rewritten_in_place() {
+    check(
+        "
+        cast   alpha: 'The Moon pulls on the water and so it rises and then' stall after=8 hold | beta: 'Two bulges, one Earth.'
+        config router.stall_timeout=400ms
+        ana    in #help: @neverdark why are there tides?
+        ",
+        expect![[r#"
+            #help
+              ana         @neverdark why are there tides?
+              neverdark  ↳ Two bulges, one Earth.
+                          -# answered by beta · alpha broke off
+                          (rewritten)
+            ledger
+              alpha failed: broken_stream · beta answered
+        "#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_with_an_error_in_it_is_rewritten_in_place() {
+    check(
+        "
+        cast   alpha: 'The Moon pulls on the water and so it rises and then' error=overloaded_error after=8 hold | beta: 'Two bulges, one Earth.'
+        ana    in #help: @neverdark why are there tides?
+        ",
+        expect![[r#"
+            #help
+              ana         @neverdark why are there tides?
+              neverdark  ↳ Two bulges, one Earth.
+                          -# answered by beta · alpha broke off
+                          (rewritten)
+            ledger
+              alpha failed: broken_stream · beta answered
+        "#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_and_that_nobody_can_finish_says_so() {
+    check(
+        "
+        cast   alpha: 'The Moon pulls on the water and so it rises and then' cut after=8 hold then 500 | beta: 500
+        ana    in #help: @neverdark why are there tides?
+        ",
+        expect![[r#"
+            #help
+              ana         @neverdark why are there tides?
+              neverdark  ↳ The Moon pulls on the water and so
+                          -# this answer broke off and no other provider could take over; please ask again · <id>
+            ledger
+              alpha failed: broken_stream · beta failed: server_error · alpha failed: server_error · (turn failed: broken_stream)
+        "#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_broken_answer_is_not_remembered_but_the_one_that_replaced_it_is() {
+    let house = House::open(
+        "
+        cast   alpha: 'Wrong words that are long enough to be seen' cut after=6 hold then 'Ten.' | beta: 'Nine.'
+        ana    in #help: @neverdark four plus five?
+        ana    in #help: @neverdark and one more?
+        ",
+    )
+    .await;
+    house.play().await;
+    house
+        .looks_like(&expect![[r#"
+        #help
+          ana         @neverdark four plus five?
+          neverdark  ↳ Nine.
+                      -# answered by beta · alpha broke off
+                      (rewritten)
+          ana         @neverdark and one more?
+          neverdark  ↳ Ten.
+        ledger
+          alpha failed: broken_stream · beta answered
+          alpha answered
+    "#]])
+        .await;
+    assert!(!house.prompts("alpha").contains("Wrong"), "{}", house.prompts("alpha"));
+    assert!(house.prompts("alpha").contains("assistant: Nine."), "{}", house.prompts("alpha"));
+    house.close();
+}
+
+/// How Discord counts.
+fn units(text: &str) -> usize {
+    text.encode_utf16().count()
+}
+
+fn is_fence(line: &str) -> bool {
+    line.trim_start().starts_with("```")
+}
+
+/// The parts as one text again: a fence that was closed at a part's end and opened again at the next one's beginning is
+/// taken out.
+fn joined(parts: &[Shown]) -> String {
+    let mut whole = String::new();
+    let mut open: Option<String> = None;
+    for part in parts {
+        let mut lines: Vec<&str> = part.content.lines().collect();
+        if let Some(fence) = open.take() {
+            assert_eq!(
+                lines.first().copied(),
+                Some(fence.as_str()),
+                "the fence is opened again by the same line"
+            );
+            lines.remove(0);
+        }
+        let mut at_end = None;
+        for line in part.content.lines().filter(|it| is_fence(it)) {
+            at_end = if at_end.is_some() { None } else { Some(line.to_owned()) };
+        }
+        assert_eq!(at_end, None, "each part closes what it opens");
+        whole.push_str(&lines.join("\n"));
+        whole.push('\n');
+    }
+    whole
+}
+
+#[tokio::test]
+async fn an_answer_of_6000_characters_is_split_into_whole_parts() {
+    let house = House::open(
+        "
+        cast   alpha: lorem=6000
+        ana    in #help: @neverdark tell me everything
+        ",
+    )
+    .await;
+    house.play().await;
+    let parts = house.answers("help");
+    assert!(parts.len() >= 3, "{} parts", parts.len());
+    for part in &parts {
+        assert!(units(&part.content) <= 2000, "{} units", units(&part.content));
+        let fences = part.content.lines().filter(|it| is_fence(it)).count();
+        assert_eq!(fences % 2, 0, "fences are balanced in\n{}", part.content);
+    }
+    let replies: Vec<_> = parts.iter().map(|it| it.reply_to.is_some()).collect();
+    assert!(replies[0] && !replies[1..].contains(&true), "only the first part is a reply: {replies:?}");
+    let posts = house.stage.discord.requests();
+    let posts: Vec<_> = posts.iter().filter(|it| it.name == "create").collect();
+    assert!(posts.len() >= parts.len(), "{posts:?}");
+    assert!(posts.iter().all(|it| it.summary.contains("enforce_nonce=true")), "{posts:?}");
+    let remembered: Vec<(String,)> = house.rows("SELECT text FROM messages WHERE role = 'assistant'").await;
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&joined(&parts)), words(&remembered[0].0), "nothing is lost and nothing is added");
+    house.close();
+}
+
+#[tokio::test]
+async fn a_long_block_of_code_goes_on_in_the_next_part_as_code() {
+    let lines: Vec<String> = (1..=120).map(|it| format!("let line_{it} = \"{it} of 120\";")).collect();
+    let text = format!("Here:\\n```rust\\n{}\\n```\\nDone.", lines.join("\\n"));
+    let house = House::open(&format!("cast alpha: '{text}'\nana in #help: @neverdark code, please")).await;
+    house.play().await;
+    let parts = house.answers("help");
+    assert!(parts.len() >= 2, "{} parts", parts.len());
+    for part in &parts {
+        assert!(units(&part.content) <= 2000, "{} units", units(&part.content));
+    }
+    let mut whole = joined_across_fences(&parts);
+    whole.push('\n');
+    assert_eq!(whole, format!("{}\n", text.replace("\\n", "\n")));
+    house.close();
+}
+
+/// The parts of one text whose only fence goes through all of them.
+fn joined_across_fences(parts: &[Shown]) -> String {
+    let texts: Vec<&str> = parts.iter().map(|it| it.content.as_str()).collect();
+    let seam = "\n```";
+    let mut whole = String::new();
+    for (place, text) in texts.iter().enumerate() {
+        let text =
+            if place > 0 { text.strip_prefix("```rust\n").expect("opened by the same line") } else { text };
+        let is_last = place + 1 == texts.len();
+        let text =
+            if is_last { text } else { text.strip_suffix(seam).expect("closed alone on the last line") };
+        whole.push_str(text);
+        if !is_last {
+            whole.push('\n');
+        }
+    }
+    whole
+}
+
+#[tokio::test]
+async fn a_long_answer_to_ask_goes_on_in_follow_ups_that_only_that_person_sees() {
+    let house = House::open(
+        "
+        cast   alpha: lorem=5000
+        ana    runs /ask prompt:tell me everything private:true in #help
+        ",
+    )
+    .await;
+    house.play().await;
+    let parts = house.answers("help");
+    assert!(parts.len() >= 3, "{} parts", parts.len());
+    for part in &parts {
+        assert!(part.ephemeral && part.only_for.as_deref() == Some("ana"), "a private answer stays private");
+        assert!(units(&part.content) <= 2000, "{} units", units(&part.content));
+    }
+    let remembered: Vec<(String,)> = house.rows("SELECT text FROM messages WHERE role = 'assistant'").await;
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&joined(&parts)), words(&remembered[0].0));
+    house.close();
+}
+
+#[tokio::test]
+async fn an_answer_to_ask_that_breaks_off_is_rewritten_in_place() {
+    check(
+        "
+        cast   alpha: 'The Moon pulls on the water and so it rises and then' cut after=8 hold | beta: 'Two bulges, one Earth.'
+        ana    runs /ask prompt:why are there tides? in #help
+        ",
+        expect![[r#"
+            #help
+              ana         /ask prompt:why are there tides?
+              neverdark   Two bulges, one Earth.
+                          -# answered by beta · alpha broke off
+                          (rewritten)
+            ledger
+              alpha failed: broken_stream · beta answered
+        "#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_reached_its_limit_says_so() {
+    check(
+        "
+        cast   alpha: 'One two three four five six seven' finish=length
+        ana    in #help: @neverdark count to a million
+        ",
+        expect![[r#"
+            #help
+              ana         @neverdark count to a million
+              neverdark  ↳ One two three four five six seven
+                          -# the answer reached its limit of length and stops here
+            ledger
+              alpha answered
+        "#]],
+    )
+    .await;
+}
