@@ -28,6 +28,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, error, info, info_span, warn};
 use wording::Why;
 
+/// What no honest answer reaches, in bytes: `chat.reply_tokens` bounds those. A provider that never stops would fill the channel.
+const LONGEST_ANSWER: usize = 100_000;
+
 /// What people are shown, as it grows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Draft {
@@ -282,23 +285,34 @@ impl Chat {
             Wish::default()
         });
         let prompt = Arc::new(context::fit(&self.settings.system_prompt, inbound, &history, self.room()));
-        let mut story = Story::default();
+        let (mut story, mut speaker) = (Story::default(), String::new());
         let mut performance = self.router.play(prompt, &wish, inbound.received_at);
         loop {
             tokio::select! {
                 biased;
-                () = turn.cancel.cancelled() => return self.cancelled(turn, performance).await,
+                () = turn.cancel.cancelled() => {
+                    self.hang_up(turn, performance).await;
+                    return Played(Ending::Cancelled);
+                }
                 event = performance.next() => match event {
                     Some(Event::Attempt(attempt)) => {
                         self.record(&turn.id, &attempt).await;
                         story.attempts.push(attempt);
                     }
-                    Some(Event::Opened { afresh, .. }) => {
+                    Some(Event::Opened { afresh, provider, .. }) => {
+                        speaker = provider;
                         if afresh {
                             draft.send_modify(|it| it.text.clear());
                         }
                     }
-                    Some(Event::Text(text)) => draft.send_modify(|it| it.text.push_str(&text)),
+                    Some(Event::Text(text)) => {
+                        draft.send_modify(|it| it.text.push_str(&text));
+                        if draft.borrow().text.len() > LONGEST_ANSWER {
+                            self.hang_up(turn, performance).await;
+                            let end = End::Answered { provider: speaker, cut_short: true, passed_over: Vec::new() };
+                            return self.ended(turn, end, &story, draft);
+                        }
+                    }
                     Some(Event::Ended(end)) => return self.ended(turn, end, &story, draft),
                     None => return self.ended(turn, End::Exhausted(Exhausted::default()), &story, draft),
                 }
@@ -357,11 +371,11 @@ impl Chat {
         }
     }
 
-    async fn cancelled(&self, turn: &Turn, performance: Performance) -> Played {
+    /// Nobody wants more: ends the calls under way, and writes them down.
+    async fn hang_up(&self, turn: &Turn, performance: Performance) {
         for attempt in performance.cancel() {
             self.record(&turn.id, &attempt).await;
         }
-        Played(Ending::Cancelled)
     }
 
     fn ended(&self, turn: &Turn, end: End, story: &Story, draft: &watch::Sender<Draft>) -> Played {

@@ -137,8 +137,8 @@ pub(crate) fn store_is_unwell(turn: &TurnId) -> String {
 pub(crate) fn reset(forgotten: u64) -> String {
     match forgotten {
         0 => "There was nothing to forget here.".to_owned(),
-        1 => "Done. I have forgotten 1 message of this conversation.".to_owned(),
-        count => format!("Done. I have forgotten {count} messages of this conversation."),
+        1 => "Done. I start afresh here; the 1 message before this is no longer used.".to_owned(),
+        count => format!("Done. I start afresh here; the {count} messages before this are no longer used."),
     }
 }
 
@@ -306,8 +306,8 @@ pub(crate) fn help() -> String {
      `/ask` asks without a mention, if you like so that only you see the answer · `/reset` makes me forget this conversation\n\
      **Moderators** (*Manage Server*): `/status` shows how the AI providers are doing; `/provider list`, `use`, `auto`, `disable`, `enable` choose who answers.\n\
      When a provider fails, another one answers and a small line under the answer says so.\n\
-     -# What you write to me is sent to an AI provider and kept for a while, so that I remember the conversation. \
-     `/reset` takes it out of my memory."
+     -# What you write to me is sent to an AI provider and stored for a limited time, so that I remember the \
+     conversation; `/reset` makes me start afresh."
         .to_owned()
 }
 

@@ -285,24 +285,24 @@ async fn the_past_goes_with_the_question_until_reset_forgets_it() {
     .assert_eq(&house.prompts("alpha"));
     house
         .looks_like(&expect![[r#"
-        #help
-          ana         @neverdark I am called Ana
-          neverdark  ↳ Hello, Ana.
-          ana         @neverdark who am I?
-          neverdark  ↳ You are Ana.
-          ana         /reset
-          neverdark   (only ana sees) Done. I have forgotten 4 messages of this conversation.
-          ana         @neverdark who am I?
-          neverdark  ↳ I do not know.
-        #other
-          ana         @neverdark and here?
-          neverdark  ↳ I do not know.
-        ledger
-          alpha answered
-          alpha answered
-          alpha answered
-          alpha answered
-    "#]])
+            #help
+              ana         @neverdark I am called Ana
+              neverdark  ↳ Hello, Ana.
+              ana         @neverdark who am I?
+              neverdark  ↳ You are Ana.
+              ana         /reset
+              neverdark   (only ana sees) Done. I start afresh here; the 4 messages before this are no longer used.
+              ana         @neverdark who am I?
+              neverdark  ↳ I do not know.
+            #other
+              ana         @neverdark and here?
+              neverdark  ↳ I do not know.
+            ledger
+              alpha answered
+              alpha answered
+              alpha answered
+              alpha answered
+        "#]])
         .await;
     house.close();
 }

@@ -312,3 +312,21 @@ async fn an_answer_that_reached_its_limit_says_so() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn an_answer_that_never_ends_is_stopped_and_says_so() {
+    let house = House::open(
+        "
+        cast   alpha: lorem=110000
+        ana    in #help: @neverdark tell me everything there is
+        ",
+    )
+    .await;
+    house.play().await;
+    let parts = house.answers("help");
+    assert!((40..=60).contains(&parts.len()), "{} parts", parts.len());
+    let last = parts.last().unwrap().content.lines().last().unwrap().to_owned();
+    assert_eq!(last, "-# the answer reached its limit of length and stops here");
+    assert!(house.ledger().await.contains("alpha cancelled"), "its provider is hung up on");
+    house.close();
+}
