@@ -212,9 +212,7 @@ impl Show {
             if concerns_the_cast && !self.has_cast {
                 continue;
             }
-            if let Act::Break { provider, behaviour } = &step.act {
-                say_line!("          ⚡ {provider}: {behaviour}");
-            }
+            announce(&step.act);
             if let Err(mistake) = player.perform(&step.act).await {
                 return fail(Exit::Failed, &mistake);
             }
@@ -230,8 +228,9 @@ impl Show {
                 None => {}
                 Some(Err(mistake)) => say_line!("          ({mistake})"),
                 Some(Ok(act)) => {
-                    if let Err(mistake) = player.perform(&act).await {
-                        say_line!("          ({mistake})");
+                    match player.perform(&act).await {
+                        Ok(()) => announce(&act),
+                        Err(mistake) => say_line!("          ({mistake})"),
                     }
                     self.rest().await;
                     self.tell(&mut told).await;
@@ -294,6 +293,15 @@ fn attempt(it: &Attempt) -> String {
         outcome => outcome.as_str().to_owned(),
     };
     format!("{} {how} after {} ms", it.provider, it.total.as_millis())
+}
+
+/// What happens behind the scenes is said, for nobody could see it.
+fn announce(act: &Act) {
+    match act {
+        Act::Break { provider, behaviour } => say_line!("          ⚡ {provider}: {behaviour}"),
+        Act::Heal(provider) => say_line!("          ⚡ {provider} is well again"),
+        _ => {}
+    }
 }
 
 /// What a typed line means.

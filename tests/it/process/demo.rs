@@ -63,22 +63,24 @@ async fn one_can_type() {
     expect![[r#"
         what was typed:
           you         @neverdark hello there
-          neverdark  ↳ Good evening, Ana. I am Neverdark: I answer here, and when one AI provider fails I ask the next one.
+          neverdark  ↳ You said: hello there
           ledger      alpha answered after … ms
           you         /provider list
           neverdark   (only you sees) **Providers**, in their order:
                       1. **alpha** (alpha-1) · 🟢 ready
                       2. **beta** (beta-1) · 🟢 ready
+                  ⚡ alpha: 500
           you         @neverdark still there?
-          neverdark  ↳ There are two tides a day because the Moon pulls the near ocean more than the Earth, and the Earth more than the far ocean: **two bulges**, and the Earth turns under both.
+          neverdark  ↳ You said: still there?
                       -# answered by beta · alpha had a server error
           ledger      alpha failed: server error (HTTP 500) after … ms · beta answered after … ms
+                  ⚡ alpha is well again
                   (I know !break PROVIDER BEHAVIOUR and !heal PROVIDER)
                   (`nonsense` is not a behaviour: known are 'text', echo, lorem=N, a status such as 500, error=CODE, hang, refuse, blackhole, reset, html, empty, malformed, random, cut, drop, stall, notfinished, hold, whole, delay=, pace=, drip=, after=, finish=, reasoning=, seed=, fail=, and HEADER-NAME=VALUE)
                   (there is no provider `zeta`: there are alpha, beta)
                   (no command /nothing is registered; there is /ask, /reset, /help, /status, /provider)
           you         @neverdark nonsense é ✓ 🦀
-          neverdark  ↳ Good evening, Ana. I am Neverdark: I answer here, and when one AI provider fails I ask the next one.
+          neverdark  ↳ Good evening! I am Neverdark: I answer here, and when one AI provider fails I ask the next one.
           ledger      alpha answered after … ms
     "#]].assert_eq(&format!("what was typed:\n{}", without_times(after)));
 }
