@@ -1,7 +1,7 @@
 //! The bot's own share of a turn: the real service against the embedded Discord and a provider that answers at once.
 //!
 //! `cargo bench --profile dist --bench turn` prints criterion's estimates and, after them, the percentiles of every single
-//! turn. What is measured is the whole path on loopback: gateway event, claim in SQLite (two commits), context, the
+//! turn. What is measured is the whole path on loopback: gateway event, claim in SQLite (synced to disk), context, the
 //! provider's HTTP call and the POST to Discord, which the embedded Discord's own work is a part of.
 #![expect(
     clippy::unwrap_used,
