@@ -28,9 +28,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, error, info, info_span, warn};
 use wording::Why;
 
-/// What no honest answer reaches, in bytes: `chat.reply_tokens` bounds those. A provider that never stops would fill the channel.
-const LONGEST_ANSWER: usize = 100_000;
-
 /// What people are shown, as it grows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Draft {
@@ -285,34 +282,23 @@ impl Chat {
             Wish::default()
         });
         let prompt = Arc::new(context::fit(&self.settings.system_prompt, inbound, &history, self.room()));
-        let (mut story, mut speaker) = (Story::default(), String::new());
+        let mut story = Story::default();
         let mut performance = self.router.play(prompt, &wish, inbound.received_at);
         loop {
             tokio::select! {
                 biased;
-                () = turn.cancel.cancelled() => {
-                    self.hang_up(turn, performance).await;
-                    return Played(Ending::Cancelled);
-                }
+                () = turn.cancel.cancelled() => return self.cancelled(turn, performance).await,
                 event = performance.next() => match event {
                     Some(Event::Attempt(attempt)) => {
                         self.record(&turn.id, &attempt).await;
                         story.attempts.push(attempt);
                     }
-                    Some(Event::Opened { afresh, provider, .. }) => {
-                        speaker = provider;
+                    Some(Event::Opened { afresh, .. }) => {
                         if afresh {
                             draft.send_modify(|it| it.text.clear());
                         }
                     }
-                    Some(Event::Text(text)) => {
-                        draft.send_modify(|it| it.text.push_str(&text));
-                        if draft.borrow().text.len() > LONGEST_ANSWER {
-                            self.hang_up(turn, performance).await;
-                            let end = End::Answered { provider: speaker, cut_short: true, passed_over: Vec::new() };
-                            return self.ended(turn, end, &story, draft);
-                        }
-                    }
+                    Some(Event::Text(text)) => draft.send_modify(|it| it.text.push_str(&text)),
                     Some(Event::Ended(end)) => return self.ended(turn, end, &story, draft),
                     None => return self.ended(turn, End::Exhausted(Exhausted::default()), &story, draft),
                 }
@@ -371,25 +357,22 @@ impl Chat {
         }
     }
 
-    /// Nobody wants more: ends the calls under way, and writes them down.
-    async fn hang_up(&self, turn: &Turn, performance: Performance) {
+    async fn cancelled(&self, turn: &Turn, performance: Performance) -> Played {
         for attempt in performance.cancel() {
             self.record(&turn.id, &attempt).await;
         }
+        Played(Ending::Cancelled)
     }
 
     fn ended(&self, turn: &Turn, end: End, story: &Story, draft: &watch::Sender<Draft>) -> Played {
         match end {
             End::Answered { provider, passed_over, cut_short } => {
                 let others = story.others(&provider, &passed_over);
-                let names_provider = match self.settings.footer {
-                    Footer::Always => Some(true),
-                    Footer::Failover => Some(!others.is_empty()),
+                let footer = match self.settings.footer {
                     Footer::Never => None,
+                    Footer::Failover if others.is_empty() => wording::footer(None, &others, cut_short),
+                    Footer::Always | Footer::Failover => wording::footer(Some(&provider), &others, cut_short),
                 };
-                let provider_if = |named: bool| named.then_some(provider.as_str());
-                let footer =
-                    names_provider.and_then(|it| wording::footer(provider_if(it), &others, cut_short));
                 draft.send_modify(|it| (it.footer, it.is_final) = (footer, true));
                 let text = draft.borrow().text.clone();
                 Played(Ending::Answered { provider, text })

@@ -111,19 +111,11 @@ impl Door {
         self.inner.is_connected.subscribe()
     }
 
-    fn me(&self) -> Option<UserId> {
-        self.inner.me.get().copied()
-    }
-
-    fn is_closing(&self) -> bool {
-        self.inner.closing.is_cancelled()
-    }
-
     async fn hear(&self, message: Message) {
         let received_at = UnixMillis::now();
         // serenity runs each event in a task of its own, so that the first message may overtake READY.
         let Ok(&me) = timeout(READY_WITHIN, self.inner.me.wait()).await else { return };
-        if self.is_closing() || message.author.id.get() == me.0 {
+        if self.inner.closing.is_cancelled() || message.author.id.get() == me.0 {
             return;
         }
         let here = self.whereabouts(&message).await;
@@ -170,7 +162,7 @@ impl Door {
         let turn = &*turn;
         let before = async {
             match is_resumed {
-                true => Some(resumed::parts(rest, &stage, self.me(), &turn.parts).await),
+                true => Some(resumed::parts(rest, &stage, self.inner.me.get().copied(), &turn.parts).await),
                 false => None,
             }
         };

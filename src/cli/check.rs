@@ -5,7 +5,10 @@ use crate::{
     app,
     chat::Chat,
     config::{self, Config, Env, Loaded},
-    discord::rest::{Application, RestError},
+    discord::{
+        GatewayFailure,
+        rest::{Application, RestError},
+    },
     store::Store,
 };
 use futures::future::join_all;
@@ -176,9 +179,10 @@ fn intents(config: &Config, application: &Application, found: &mut Findings) {
 
 fn refused(config: &Config, failure: &RestError) -> String {
     match failure {
-        RestError::Unauthorized => {
-            "Discord does not accept the bot's token. Reset it in the Developer Portal (Bot → Reset Token) and set it anew".to_owned()
-        }
-        other => format!("Discord at {}: {other}. Check the network, and discord.api_base if you set it", config.discord.api_base),
+        RestError::Unauthorized => GatewayFailure::WrongToken.to_string(),
+        other => format!(
+            "Discord at {}: {other}. Check the network, and discord.api_base if you set it",
+            config.discord.api_base
+        ),
     }
 }

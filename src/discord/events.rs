@@ -6,12 +6,9 @@ use super::{
 };
 use crate::message::{ChannelId, GuildId, UserId};
 use secrecy::SecretString;
-use serenity::{
-    all::{
-        Context, EventHandler, Guild, GuildChannel, Interaction, Message, PartialGuildChannel, Ready,
-        ResumedEvent, ShardStageUpdateEvent,
-    },
-    gateway::ConnectionStage,
+use serenity::all::{
+    Context, EventHandler, Guild, GuildChannel, Interaction, Message, PartialGuildChannel, Ready,
+    ResumedEvent,
 };
 use tracing::{debug, info};
 
@@ -52,16 +49,6 @@ impl EventHandler for Door {
         let _in_hand = self.inner.chat.metrics().gateway_event("resumed");
         info!("the connection to Discord was resumed");
         self.inner.is_connected.send_replace(true);
-    }
-
-    async fn shard_stage_update(&self, _: Context, event: ShardStageUpdateEvent) {
-        let is_connected = event.new == ConnectionStage::Connected;
-        self.inner.is_connected.send_if_modified(|it| {
-            let changed = *it != is_connected;
-            *it = is_connected;
-            changed
-        });
-        debug!(stage = %event.new, "the connection to Discord changed");
     }
 
     async fn message(&self, _: Context, message: Message) {

@@ -110,8 +110,8 @@ impl Door {
     }
 }
 
-/// Looks whether the connections are up. serenity tells its handlers of a stage only together with an event that came in,
-/// so that nobody would hear of a gateway that takes no connections any more.
+/// Looks whether the connections are up, all of them. serenity tells its handlers of a stage only together with an event
+/// that came in, and of each connection by itself, so that nobody would hear of a gateway that takes none any more.
 async fn watch_shards(shards: &ShardManager, is_connected: &watch::Sender<bool>) -> Infallible {
     let mut looks = interval(LOOK_EVERY);
     loop {

@@ -143,24 +143,16 @@ where
     /// Makes the messages show `contents`: edits what differs, posts what is missing, deletes what is too much.
     async fn sync(&mut self, contents: &[String], deadline: Instant) -> Result<(), RestError> {
         for (place, content) in contents.iter().enumerate() {
-            match self.parts.get(place) {
-                Some(part) if part.content.as_ref() == Some(content) => {}
-                Some(part) => {
-                    self.edit(part.id, content, deadline).await?;
-                    self.parts[place].content = Some(content.clone());
-                }
-                None => {
-                    let was_doubtful = std::mem::replace(&mut self.is_doubtful, true);
-                    let id = self.post(place, content, deadline).await?;
-                    (self.posts, self.is_doubtful) = (self.posts + 1, false);
-                    let shown = (!was_doubtful).then(|| content.clone());
-                    self.parts.push(Part { id, content: shown });
-                    (self.noted)(u32::try_from(place).unwrap_or(u32::MAX), id).await;
-                    if was_doubtful {
-                        self.edit(id, content, deadline).await?;
-                        self.parts[place].content = Some(content.clone());
-                    }
-                }
+            if place == self.parts.len() {
+                let was_doubtful = std::mem::replace(&mut self.is_doubtful, true);
+                let id = self.post(place, content, deadline).await?;
+                (self.posts, self.is_doubtful) = (self.posts + 1, false);
+                self.parts.push(Part { id, content: (!was_doubtful).then(|| content.clone()) });
+                (self.noted)(u32::try_from(place).unwrap_or(u32::MAX), id).await;
+            }
+            if self.parts[place].content.as_ref() != Some(content) {
+                self.edit(self.parts[place].id, content, deadline).await?;
+                self.parts[place].content = Some(content.clone());
             }
         }
         while self.parts.len() > contents.len() {

@@ -16,6 +16,9 @@ use futures::future::BoxFuture;
 use std::{collections::VecDeque, fmt, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
+/// What no honest answer reaches, in bytes: the limit of tokens bounds those. A provider that never stops would fill a channel.
+const LONGEST_ANSWER: usize = 100_000;
+
 /// A turn under way.
 #[must_use = "nothing is asked before `next` is awaited"]
 pub struct Performance {
@@ -34,6 +37,8 @@ pub struct Performance {
     bad_requests: u32,
     failures: Vec<(String, Failed)>,
     spoke: bool,
+    /// Bytes of the answer that is being spoken.
+    heard: usize,
     told: VecDeque<Event>,
     is_over: bool,
 }
@@ -116,6 +121,7 @@ impl Performance {
             bad_requests: 0,
             failures: Vec::new(),
             spoke: false,
+            heard: 0,
             told: VecDeque::new(),
             is_over: false,
         }
@@ -251,6 +257,7 @@ impl Performance {
                 let (provider, model) =
                     (player.provider.name().to_owned(), player.provider.model().to_owned());
                 self.told.push_back(Event::Opened { provider, model, afresh: self.spoke });
+                self.heard = first.len();
                 self.told.push_back(Event::Text(first));
                 self.spoke = true;
                 self.live = Some((meta, live));
@@ -265,21 +272,27 @@ impl Performance {
                 if let Some((meta, _)) = &self.live {
                     self.shared.state().roster[meta.upcoming.provider].note_gap(gap);
                 }
+                self.heard += text.len();
                 self.told.push_back(Event::Text(text));
+                if self.heard > LONGEST_ANSWER {
+                    self.answered(Outcome::Cancelled, true, now);
+                }
             }
             Spoken::Done(Finish::ContentFilter) => {
                 self.broke_off(Failed::new(Failure::ContentFiltered, "content_filter"), now);
             }
-            Spoken::Done(finish) => {
-                let Some((meta, live)) = self.live.take() else { return };
-                let provider = self.tell(&meta, live.usage(), Outcome::Answered, now);
-                let cut_short = finish == Finish::Length;
-                let passed_over = self.passed_over(&meta, now);
-                self.told.push_back(Event::Ended(End::Answered { provider, cut_short, passed_over }));
-                self.is_over = true;
-            }
+            Spoken::Done(finish) => self.answered(Outcome::Answered, finish == Finish::Length, now),
             Spoken::Failed(failed) => self.broke_off(failed, now),
         }
+    }
+
+    /// The live answer ends here: whole, or as long as an answer may be.
+    fn answered(&mut self, outcome: Outcome, cut_short: bool, now: Instant) {
+        let Some((meta, live)) = self.live.take() else { return };
+        let provider = self.tell(&meta, live.usage(), outcome, now);
+        let passed_over = self.passed_over(&meta, now);
+        self.told.push_back(Event::Ended(End::Answered { provider, cut_short, passed_over }));
+        self.is_over = true;
     }
 
     /// Those who were never asked and would have come before the winner, if they did not rest.
