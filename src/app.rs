@@ -1,13 +1,16 @@
 //! Wiring only: from the configuration to rooms that know each other, from start to the end of the last turn.
 
 use crate::{
-    chat::Chat,
+    chat::{self, Chat},
     config::{self, Config, Env, HedgeAfter, Problem, Problems, StallTimeout},
     discord::{Door, GatewayFailure, rest::Rest},
+    ledger::Ledger,
     message::UnixMillis,
     metrics::Metrics,
     providers::{self, ProviderSpec, wire::Clients},
-    router::{Player, Router, Settings, attempt::Limits, roster::BreakerSettings, strategy::Strategy},
+    router::{
+        Ceilings, Player, Router, Settings, attempt::Limits, roster::BreakerSettings, strategy::Strategy,
+    },
     status::{self, Status},
     store::{Store, StoreError},
 };
@@ -81,6 +84,8 @@ pub struct Rooms {
     pub chat: Chat,
     /// The router below them.
     pub router: Router,
+    /// Where every call is written.
+    pub ledger: Ledger,
     /// The store below them.
     pub store: Store,
 }
@@ -94,8 +99,10 @@ impl Rooms {
         let router = router(config, env, rng.fork())?;
         let store = Store::open(&config.store.url).await?;
         let metrics = Arc::new(Metrics::default());
-        let chat = Chat::new(router.clone(), store.clone(), metrics, config.chat.clone(), rng.fork());
-        Ok(Self { chat, router, store })
+        let ledger = Ledger::new(store.clone(), Arc::clone(&metrics));
+        let settings = chat::Settings { chat: config.chat.clone(), coalesce: config.router.coalesce };
+        let chat = Chat::new(router.clone(), store.clone(), metrics, ledger.clone(), settings, rng.fork());
+        Ok(Self { chat, router, ledger, store })
     }
 }
 
@@ -134,6 +141,13 @@ fn player(
 ) -> Result<Player, Problem> {
     let api_key = provider.api_key(env)?;
     let limits = provider.time_limits(&config.router);
+    let ceilings = Ceilings {
+        concurrent: provider.max_concurrent,
+        requests_per_minute: provider.requests_per_minute,
+        tokens_per_minute: provider.tokens_per_minute,
+        daily_budget: provider.daily_budget,
+    };
+    let (weight, price) = (provider.weight, provider.price.map(|it| (it.input, it.output)));
     let key = format!("providers[{place}]");
     let unfit = |what: String| Problem::new(key.clone(), what, "correct the provider's table".to_owned());
     let spec = ProviderSpec {
@@ -147,7 +161,7 @@ fn player(
         api_key,
         model: provider.model.clone(),
         context_window: provider.context_window,
-        price: provider.price.map(|it| (it.input, it.output)),
+        price,
     };
     let client = clients
         .get(limits.connect, &provider.base_url)
@@ -158,7 +172,7 @@ fn player(
         StallTimeout::Fixed(limit) => Some(limit),
     };
     let limits = Limits { first_token: limits.first_token, stall, attempt: limits.attempt };
-    Ok(Player { provider, limits })
+    Ok(Player { provider, limits, ceilings, weight, price })
 }
 
 fn settings(router: &config::RouterConfig) -> Settings {
@@ -167,8 +181,12 @@ fn settings(router: &config::RouterConfig) -> Settings {
         strategy: match router.strategy {
             config::Strategy::Priority => Strategy::Priority,
             config::Strategy::Race => Strategy::Race,
-            // Loading refuses those that are not built yet.
-            _ => Strategy::Hedged,
+            config::Strategy::Hedged => Strategy::Hedged,
+            config::Strategy::Weighted => Strategy::Weighted,
+            config::Strategy::RoundRobin => Strategy::RoundRobin,
+            config::Strategy::Fastest => Strategy::Fastest,
+            config::Strategy::Cheapest => Strategy::Cheapest,
+            config::Strategy::Adaptive => Strategy::Adaptive,
         },
         attempts_per_provider: router.attempts_per_provider,
         turn_timeout: router.turn_timeout,
@@ -188,6 +206,8 @@ fn settings(router: &config::RouterConfig) -> Settings {
             max_rest: breaker.max_rest,
         },
         rewrite: router.on_broken_stream == config::OnBrokenStream::Rewrite,
+        health_check: router.health_check,
+        cache: (router.cache.entries, router.cache.ttl),
     }
 }
 
@@ -306,6 +326,7 @@ impl App {
             ended
         };
         let (served, status) = tokio::join!(work, status_server);
+        rooms.ledger.flush().await;
         if let Err(failure) = rooms.store.close().await {
             error!(error = %failure, "the database could not be closed well; nothing is lost by that");
         }
@@ -339,7 +360,7 @@ async fn background(config: &Config, rooms: &Rooms) -> std::convert::Infallible 
             }
         }
     };
-    tokio::join!(health, prune).0
+    tokio::join!(health, prune, rooms.ledger.keep()).0
 }
 
 /// The client for Discord's REST API.

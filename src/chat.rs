@@ -7,13 +7,17 @@ mod wording;
 
 use crate::{
     config::{ChatConfig, Footer},
+    ledger::Ledger,
     message::{
         ChannelId, ConversationId, GuildId, Inbound, Line, MessageId, Prompt, Quoted, Role, Speaker, TurnId,
         UnixMillis, UserId,
     },
     metrics::{Metrics, Running},
     outcome::{Attempt, Failure, Outcome},
-    router::{End, Event, Exhausted, Performance, ProviderStanding, Router, strategy::Wish},
+    providers::Finish,
+    router::{
+        Ask, Circle, End, Event, Exhausted, Performance, ProviderStanding, Router, Sharing, strategy::Wish,
+    },
     store::{Claim, End as Ending, Store, StoreError, StoredLine, Unfinished},
 };
 use context::{Past, Room};
@@ -86,13 +90,24 @@ impl Played {
     }
 }
 
+/// How conversations are held.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[chat]`
+    pub chat: ChatConfig,
+    /// Whether identical questions in flight are asked once.
+    pub coalesce: bool,
+}
+
 /// The conversations of a process.
 #[derive(Clone, Debug)]
 pub struct Chat {
     router: Router,
     store: Store,
     metrics: Arc<Metrics>,
+    ledger: Ledger,
     settings: Arc<ChatConfig>,
+    coalesce: bool,
     lanes: Lanes,
     rng: Arc<Mutex<fastrand::Rng>>,
 }
@@ -104,11 +119,22 @@ impl Chat {
         router: Router,
         store: Store,
         metrics: Arc<Metrics>,
-        settings: ChatConfig,
+        ledger: Ledger,
+        settings: Settings,
         rng: fastrand::Rng,
     ) -> Self {
         let rng = Arc::new(Mutex::new(rng));
-        Self { router, store, metrics, settings: Arc::new(settings), lanes: Lanes::default(), rng }
+        let Settings { chat, coalesce } = settings;
+        Self {
+            router,
+            store,
+            metrics,
+            ledger,
+            settings: Arc::new(chat),
+            coalesce,
+            lanes: Lanes::default(),
+            rng,
+        }
     }
 
     /// The metrics of the process.
@@ -146,6 +172,7 @@ impl Chat {
         since: UnixMillis,
         now: UnixMillis,
     ) -> Result<Vec<crate::store::ProviderReliability>, StoreError> {
+        self.ledger.flush().await;
         self.store.reliability(since, now.plus(Duration::from_millis(1))).await
     }
 
@@ -283,14 +310,21 @@ impl Chat {
         });
         let prompt = Arc::new(context::fit(&self.settings.system_prompt, inbound, &history, self.room()));
         let mut story = Story::default();
-        let mut performance = self.router.play(prompt, &wish, inbound.received_at);
+        let mut performance = self.router.play(&Ask {
+            prompt,
+            wish,
+            sharing: Some(self.sharing(inbound)),
+            session: inbound.channel_id.0,
+            server: inbound.guild_id,
+            started_at: inbound.received_at,
+        });
         loop {
             tokio::select! {
                 biased;
-                () = turn.cancel.cancelled() => return self.cancelled(turn, performance).await,
+                () = turn.cancel.cancelled() => return self.cancelled(turn, performance),
                 event = performance.next() => match event {
                     Some(Event::Attempt(attempt)) => {
-                        self.record(&turn.id, &attempt).await;
+                        self.ledger.note(&turn.id, &attempt);
                         story.attempts.push(attempt);
                     }
                     Some(Event::Opened { afresh, .. }) => {
@@ -299,11 +333,19 @@ impl Chat {
                         }
                     }
                     Some(Event::Text(text)) => draft.send_modify(|it| it.text.push_str(&text)),
+                    // Nobody on Discord offers tools.
+                    Some(Event::ToolCall(_)) => {}
                     Some(Event::Ended(end)) => return self.ended(turn, end, &story, draft),
                     None => return self.ended(turn, End::Exhausted(Exhausted::default()), &story, draft),
                 }
             }
         }
+    }
+
+    /// Within a server people see each other's questions anyway; a direct message is nobody else's.
+    fn sharing(&self, inbound: &Inbound) -> Sharing {
+        let circle = inbound.guild_id.map_or(Circle::Channel(inbound.channel_id), Circle::Server);
+        Sharing { circle, cached: true, in_flight: self.coalesce }
     }
 
     async fn history(&self, turn: &Turn) -> Vec<Past> {
@@ -326,47 +368,17 @@ impl Chat {
         Room { messages: context_messages as usize, tokens: context_tokens.min(window), reply_tokens }
     }
 
-    /// Writes a call into the ledger, the metrics and the log.
-    async fn record(&self, turn: &TurnId, attempt: &Attempt) {
-        self.metrics.attempt(attempt);
-        if let Err(failure) = self.store.record(turn, attempt).await {
-            error!(error = %failure, provider = attempt.provider, "a call could not be written into the ledger");
-        }
-        let took_ms = u64::try_from(attempt.total.as_millis()).unwrap_or(u64::MAX);
-        let provider = attempt.provider.as_str();
-        match &attempt.outcome {
-            Outcome::Failed(failed) => warn!(
-                provider,
-                step = attempt.step,
-                failure = %failed.failure,
-                http_status = failed.http_status,
-                detail = failed.detail,
-                took_ms,
-                "{provider} failed: {failed}"
-            ),
-            outcome => {
-                let outcome = outcome.as_str();
-                info!(
-                    provider,
-                    step = attempt.step,
-                    outcome,
-                    took_ms,
-                    "{provider} {outcome} after {took_ms} ms"
-                );
-            }
-        }
-    }
-
-    async fn cancelled(&self, turn: &Turn, performance: Performance) -> Played {
+    fn cancelled(&self, turn: &Turn, performance: Performance) -> Played {
         for attempt in performance.cancel() {
-            self.record(&turn.id, &attempt).await;
+            self.ledger.note(&turn.id, &attempt);
         }
         Played(Ending::Cancelled)
     }
 
     fn ended(&self, turn: &Turn, end: End, story: &Story, draft: &watch::Sender<Draft>) -> Played {
         match end {
-            End::Answered { provider, passed_over, cut_short } => {
+            End::Answered { provider, passed_over, finish } => {
+                let cut_short = finish == Finish::Length;
                 let others = story.others(&provider, &passed_over);
                 let footer = match self.settings.footer {
                     Footer::Never => None,
@@ -471,14 +483,17 @@ impl Chat {
         let id = TurnId::random(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner));
         let line = Line { role: Role::User, speaker: None, text: text.to_owned() };
         let system = self.settings.system_prompt.clone();
-        let prompt = Prompt { system, lines: vec![line], reply_tokens: self.settings.reply_tokens };
-        let mut performance = self.router.play(Arc::new(prompt), wish, at);
+        let prompt =
+            Prompt { system, lines: vec![line], reply_tokens: self.settings.reply_tokens, request: None };
+        let ask = Ask { prompt: Arc::new(prompt), wish: wish.clone(), started_at: at, ..Ask::default() };
+        let mut performance = self.router.play(&ask);
         while let Some(event) = performance.next().await {
             if let Event::Attempt(attempt) = &event {
-                self.record(&id, attempt).await;
+                self.ledger.note(&id, attempt);
             }
             hear(&event);
             if let Event::Ended(end) = event {
+                self.ledger.flush().await;
                 return (id, Some(end));
             }
         }

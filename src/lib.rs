@@ -15,6 +15,7 @@ pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod discord;
+pub mod ledger;
 pub mod message;
 pub mod metrics;
 pub mod outcome;

@@ -1,7 +1,8 @@
 //! Plain data that travels: who said what and where, what a provider is asked, and what people are shown.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, time::Duration};
+use serde_json::{Map, Value};
+use std::{fmt, sync::Arc, time::Duration};
 
 macro_rules! snowflake {
     ($(#[$doc:meta])* $name:ident) => {
@@ -63,7 +64,7 @@ impl fmt::Display for TurnId {
 }
 
 /// A moment: UTC milliseconds since 1970, as everywhere in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
@@ -218,7 +219,7 @@ pub struct Line {
 }
 
 /// What a provider is asked: the same for every dialect.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prompt {
     /// Who the bot is, and what it must know of the place it speaks in; empty for none.
     pub system: String,
@@ -226,4 +227,31 @@ pub struct Prompt {
     pub lines: Vec<Line>,
     /// The most tokens the answer may have.
     pub reply_tokens: u32,
+    /// What a program asked through the router API, in OpenAI's words, for the dialects that can say it as it is: tools,
+    /// pictures and parameters are in here only. None for a question from Discord.
+    pub request: Option<Arc<Request>>,
+}
+
+/// The body of a `POST /v1/chat/completions`, without `model`, `stream` and `stream_options`, which are the router's.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request(pub Map<String, Value>);
+
+impl fmt::Debug for Request {
+    /// What people say is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A part of a model's wish to call a tool of the program that asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolCall {
+    /// Which of the answer's calls it belongs to, from 0.
+    pub index: u32,
+    /// The call's id; in its first part.
+    pub id: Option<String>,
+    /// The tool's name; in its first part.
+    pub name: Option<String>,
+    /// More of the arguments' JSON.
+    pub arguments: String,
 }

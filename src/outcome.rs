@@ -1,6 +1,6 @@
 //! Plain data that is kept: how each call to a provider went.
 
-use crate::message::UnixMillis;
+use crate::message::{GuildId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 
@@ -174,6 +174,8 @@ pub struct Usage {
     pub tokens_in: Option<u64>,
     /// Tokens of the answer.
     pub tokens_out: Option<u64>,
+    /// The provider did not count (all of) them: they are reckoned from the length of what was sent and heard.
+    pub is_estimated: bool,
 }
 
 /// One call to one provider: a row of the ledger.
@@ -197,4 +199,50 @@ pub struct Attempt {
     pub usage: Usage,
     /// Money, by the configured prices, when both are known.
     pub cost: Option<f64>,
+}
+
+/// A provider's rest, as it is kept over a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// The provider's name as configured.
+    pub provider: String,
+    /// Its model: another model of the same provider is not at fault.
+    pub model: String,
+    /// What sent it to rest.
+    pub why: Failure,
+    /// When it may be asked again.
+    pub until: UnixMillis,
+    /// Whether one careful call decides afterwards; a rate limit is over when it is over.
+    pub probe: bool,
+    /// How many rests it had in a row; each is longer than the one before.
+    pub rests: u32,
+}
+
+/// Something that the strategy `adaptive` learns from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lesson {
+    /// Where it happened; none for direct messages, the router API and `ask`.
+    pub server: Option<GuildId>,
+    /// The provider's name as configured.
+    pub provider: String,
+    /// What happened.
+    pub taught: Taught,
+}
+
+/// What a lesson says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Taught {
+    /// A call answered.
+    Answered {
+        /// From the call to the first text.
+        first_text: Duration,
+        /// Money, where it is known.
+        cost: Option<f64>,
+    },
+    /// A call failed.
+    Failed,
+    /// A person liked the answer.
+    Liked,
+    /// A person did not.
+    Disliked,
 }

@@ -15,7 +15,7 @@ mod verdict;
 pub mod wire;
 
 use crate::{
-    message::Prompt,
+    message::{Prompt, ToolCall},
     outcome::{Failed, Failure, Usage},
 };
 use futures::{future::BoxFuture, stream::BoxStream};
@@ -30,6 +30,10 @@ pub enum Piece {
     Text(String),
     /// The model's thoughts: a sign of life, never shown.
     Reasoning(String),
+    /// A part of a call to a tool of the program that asked; such an answer may have no text at all.
+    ToolCall(ToolCall),
+    /// Something came that says nothing: a comment that keeps the connection, a chunk with a role only.
+    Alive,
     /// Tokens used by the whole call; at most once, right before the end, be it a finish or a failure.
     Usage(Usage),
     /// The answer is whole. Always the last piece.
@@ -45,6 +49,8 @@ pub enum Finish {
     Length,
     /// The vendor's filter cut it, or the text is the model's refusal.
     ContentFilter,
+    /// It waits for what the tools say.
+    ToolCalls,
     /// Another machine word of the vendor; empty if it was none.
     Other(String),
 }
@@ -244,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_cost_is_known_when_price_and_both_counts_are() {
-        let known = Usage { tokens_in: Some(1_000_000), tokens_out: Some(200_000) };
+        let known = Usage { tokens_in: Some(1_000_000), tokens_out: Some(200_000), is_estimated: false };
         expect!["Some(4.5)"].assert_eq(&format!("{:?}", spec("", None).cost(known)));
         assert_eq!(spec("", None).cost(Usage { tokens_out: None, ..known }), None);
         assert_eq!(ProviderSpec { price: None, ..spec("", None) }.cost(known), None);

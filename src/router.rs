@@ -13,9 +13,9 @@ pub mod roster;
 pub mod strategy;
 
 use crate::{
-    message::{Prompt, UnixMillis},
+    message::{ChannelId, GuildId, Prompt, ToolCall, UnixMillis},
     outcome::{Attempt, Failed, Failure},
-    providers::Provider,
+    providers::{Finish, Provider},
 };
 use attempt::Limits;
 pub use performance::Performance;
@@ -50,6 +50,23 @@ pub struct Settings {
     pub breaker: BreakerSettings,
     /// Whether an answer that broke off is answered anew by the next provider.
     pub rewrite: bool,
+    /// The most that lies between two looks at a provider that is not well; none: nobody looks, and turns find out.
+    pub health_check: Option<Duration>,
+    /// The most answers that are kept to be given again (zero: none), and for how long.
+    pub cache: (u32, Duration),
+}
+
+/// How much a provider may be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ceilings {
+    /// Calls at once; zero: as many as come.
+    pub concurrent: u32,
+    /// Calls in a minute.
+    pub requests_per_minute: Option<u32>,
+    /// Tokens in a minute, of prompts and answers.
+    pub tokens_per_minute: Option<u32>,
+    /// Money in a day (UTC).
+    pub daily_budget: Option<f64>,
 }
 
 /// Bounds of `hedge_after = "p95"`, and what holds before enough is known.
@@ -68,6 +85,51 @@ pub struct Player {
     pub provider: Arc<dyn Provider>,
     /// How long each call may take.
     pub limits: Limits,
+    /// How much it may be asked.
+    pub ceilings: Ceilings,
+    /// Its share under `weighted`.
+    pub weight: u32,
+    /// Money per million tokens of prompt and of answer, for `cheapest`.
+    pub price: Option<(f64, f64)>,
+}
+
+/// A question to the router.
+#[derive(Clone, Debug, Default)]
+pub struct Ask {
+    /// What is asked.
+    pub prompt: Arc<Prompt>,
+    /// Whom people asked for.
+    pub wish: Wish,
+    /// Who may be given the same answer; none: nobody else, and it is not taken from anybody.
+    pub sharing: Option<Sharing>,
+    /// The conversation: what is sticky sticks to it.
+    pub session: u64,
+    /// Where the question comes from: `adaptive` learns server by server.
+    pub server: Option<GuildId>,
+    /// When it came.
+    pub started_at: UnixMillis,
+}
+
+/// Which answers are shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// With whom.
+    pub circle: Circle,
+    /// Whole good answers given a while ago are given again.
+    pub cached: bool,
+    /// The same question in flight is asked once.
+    pub in_flight: bool,
+}
+
+/// Those who may see each other's answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Circle {
+    /// A server.
+    Server(GuildId),
+    /// The people of a direct message.
+    Channel(ChannelId),
+    /// The callers of the router API.
+    Api,
 }
 
 /// The providers, their standing, and the rules.
@@ -118,6 +180,8 @@ pub enum Event {
     },
     /// More text.
     Text(String),
+    /// A part of a call to a tool of the program that asked.
+    ToolCall(ToolCall),
     /// The last event.
     Ended(End),
 }
@@ -129,8 +193,8 @@ pub enum End {
     Answered {
         /// By whom.
         provider: String,
-        /// Whether the answer stopped at the limit of tokens.
-        cut_short: bool,
+        /// Why the answer ends where it ends.
+        finish: Finish,
         /// Who would have come before it, but rests, and after which failure.
         passed_over: Vec<(String, Failure)>,
     },
@@ -240,7 +304,8 @@ impl Router {
     }
 
     /// Begins a turn. Nothing is sent before [`Performance::next`] is awaited; dropping the performance hangs up everywhere.
-    pub fn play(&self, prompt: Arc<Prompt>, wish: &Wish, started_at: UnixMillis) -> Performance {
+    pub fn play(&self, ask: &Ask) -> Performance {
+        let Ask { prompt, wish, started_at, .. } = ask;
         let settings = &self.shared.settings;
         let now = Instant::now();
         let mut state = self.shared.state();
@@ -256,7 +321,7 @@ impl Router {
             .collect();
         drop(state);
         let plan = strategy::plan(settings.strategy, &candidates, settings.attempts_per_provider);
-        Performance::new(Arc::clone(&self.shared), prompt, plan, started_at, now)
+        Performance::new(Arc::clone(&self.shared), Arc::clone(prompt), plan, *started_at, now)
     }
 }
 

@@ -65,7 +65,12 @@ impl Chat {
         let off = self.store.disabled_in(guild_id, now).await?;
         let strict = own.is_none() && pin.as_ref().is_some_and(|it| it.strict);
         let first = own.map(str::to_owned).into_iter().chain(pin.map(|it| it.provider));
-        Ok(Wish { first: first.collect(), strict, off: off.into_iter().map(|it| it.provider).collect() })
+        Ok(Wish {
+            first: first.collect(),
+            strict,
+            off: off.into_iter().map(|it| it.provider).collect(),
+            strategy: None,
+        })
     }
 
     /// `/provider use`.
@@ -171,6 +176,7 @@ impl Chat {
             }
             None => (None, Vec::new()),
         };
+        self.ledger.flush().await;
         let ledger = self.store.reliability(at.minus(DAY), at.plus(DAY)).await?;
         let standings = self.router.standings(Instant::now());
         let see = |standing: crate::router::ProviderStanding| {

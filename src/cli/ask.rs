@@ -75,7 +75,7 @@ pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env
                     let _ = std::io::stdout().flush();
                 }
             }
-            Event::Opened { .. } | Event::Ended(_) => {}
+            Event::Opened { .. } | Event::ToolCall(_) | Event::Ended(_) => {}
         })
         .await;
     let (provider, failed) = match &end {

@@ -265,6 +265,7 @@ impl Show {
         let turns = self.rooms.store.turns_since(self.began).await.unwrap_or_default();
         let mut out = String::new();
         for turn in turns.iter().skip(told) {
+            self.rooms.ledger.flush().await;
             let attempts = self.rooms.store.attempts_of(turn).await.unwrap_or_default();
             let attempts: Vec<String> = attempts.iter().map(attempt).collect();
             let _ = writeln!(out, "  ledger      {}", attempts.join(" · "));

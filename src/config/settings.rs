@@ -329,6 +329,10 @@ pub struct ProviderConfig {
     pub weight: u32,
     /// The most calls at once; zero: no ceiling.
     pub max_concurrent: u32,
+    /// The most calls in a minute; none: no ceiling.
+    pub requests_per_minute: Option<u32>,
+    /// The most tokens in a minute, of prompts and answers; none: no ceiling.
+    pub tokens_per_minute: Option<u32>,
     /// Tokens that prompt and answer may have together.
     pub context_window: u32,
     /// What its tokens cost, when that is known.
@@ -363,6 +367,8 @@ impl Default for ProviderConfig {
             model: String::new(),
             weight: 1,
             max_concurrent: 64,
+            requests_per_minute: None,
+            tokens_per_minute: None,
             context_window: 128_000,
             price: None,
             daily_budget: None,

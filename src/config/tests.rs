@@ -160,34 +160,32 @@ key_env = "STORE_KEY"
 "#,
         &[("NEVERDARK__LOG__LEVEL", "loud")],
         &expect![[r#"
-            14 problems in the configuration:
+            13 problems in the configuration:
               1. bot.toml:3: `chat.max_parts` is 99, and must be from 1 to 10
                  A longer answer is sent as a file, so nothing is lost with fewer parts.
               2. bot.toml:4: unknown key `chat.edit_intervall`: did you mean `edit_interval`?
                  Write `edit_interval`, or remove it.
-              3. bot.toml:7: strategy `adaptive` is not in this version yet; these are: priority, race, hedged
-                 Choose one of them; "hedged" is the default.
-              4. bot.toml:8: `router.order` names `opnai`, and there is no such provider
+              3. bot.toml:8: `router.order` names `opnai`, and there is no such provider
                  Did you mean `openai`?
-              5. bot.toml:9: `router.turn_timeout` is no time at all
+              4. bot.toml:9: `router.turn_timeout` is no time at all
                  Give it a time above zero, such as "5s".
-              6. bot.toml:10: `router.backoff.base` is longer than `router.backoff.max`
+              5. bot.toml:10: `router.backoff.base` is longer than `router.backoff.max`
                  Lower the first or raise the second.
-              7. bot.toml:12: `providers[0].model` is missing
+              6. bot.toml:12: `providers[0].model` is missing
                  Name the model to ask for, such as model = "gpt-4o-mini".
-              8. bot.toml:14: kind `anthropic` is not in this version yet; these are: openai, completions
+              7. bot.toml:14: kind `anthropic` is not in this version yet; these are: openai, completions
                  Many vendors also answer in the dialect `openai`: set that kind and its base_url, or remove the table.
-              9. bot.toml:15: `providers[0].base_url` must begin with https:// or http://
+              8. bot.toml:15: `providers[0].base_url` must begin with https:// or http://
                  Write it like "https://api.anthropic.com/v1", or leave it out.
-             10. bot.toml:18: `providers[1].name` is `Open AI`, and footers and commands need a simpler name
+              9. bot.toml:18: `providers[1].name` is `Open AI`, and footers and commands need a simpler name
                  Use a-z, 0-9, `.`, `_` and `-` only, at most 32 of them.
-             11. bot.toml:19: unknown key `providers[1].modle`: did you mean `model`?
+             10. bot.toml:19: unknown key `providers[1].modle`: did you mean `model`?
                  Write `model`, or remove it.
-             12. bot.toml:22: `store.url` must begin with sqlite: and name a file
+             11. bot.toml:22: `store.url` must begin with sqlite: and name a file
                  Write "sqlite://neverdark.db", or "sqlite::memory:" to keep nothing.
-             13. bot.toml:23: `store.key_env` asks for encryption at rest, which is not in this version yet
+             12. bot.toml:23: `store.key_env` asks for encryption at rest, which is not in this version yet
                  Remove it and know that message text is then stored as it is, for example on an encrypted disk.
-             14. environment variable NEVERDARK__LOG__LEVEL: `log.level` has `loud`, which is no level
+             13. environment variable NEVERDARK__LOG__LEVEL: `log.level` has `loud`, which is no level
                  Use off, error, warn, info, debug, trace; or by target, such as "info,neverdark=debug".
         "#]],
     );
@@ -500,10 +498,6 @@ fn settings_without_effect_are_told() {
             warning: bot.toml:2: `limits.per_user` has no effect yet in this version
             Remove it, or leave it for a later version.
             warning: bot.toml:3: `limits.per_channel` has no effect yet in this version
-            Remove it, or leave it for a later version.
-            warning: bot.toml:6: `router.cache` has no effect yet in this version
-            Remove it, or leave it for a later version.
-            warning: bot.toml:14: `providers[0].daily_budget` has no effect yet in this version
             Remove it, or leave it for a later version.
         "#]],
     );

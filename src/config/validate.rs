@@ -4,7 +4,7 @@ use super::{
     problem::Problem,
     secrets::is_variable_name,
     settings::{ChatConfig, Config, LimitsConfig, ProviderConfig, RouterConfig},
-    values::{HedgeAfter, Kind, StallTimeout, Strategy},
+    values::{HedgeAfter, Kind, StallTimeout},
     words::nearest,
 };
 use std::{collections::BTreeSet, fmt::Display, time::Duration};
@@ -38,9 +38,9 @@ pub fn validate(config: &Config) -> Vec<Problem> {
 #[must_use]
 pub fn warnings(config: &Config) -> Vec<Problem> {
     let usual = Config::default();
-    let (limits, router) = (&config.limits, &config.router);
+    let limits = &config.limits;
     let LimitsConfig { per_user, per_channel, per_server, concurrent_per_user, exempt_roles } = &usual.limits;
-    let mut idle = vec![
+    let idle = vec![
         ("chat.max_parts".to_owned(), config.chat.max_parts != usual.chat.max_parts),
         ("chat.burst".to_owned(), config.chat.burst != usual.chat.burst),
         ("chat.queue_when_down".to_owned(), config.chat.queue_when_down != usual.chat.queue_when_down),
@@ -50,16 +50,7 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
         ("limits.per_server".to_owned(), limits.per_server != *per_server),
         ("limits.concurrent_per_user".to_owned(), limits.concurrent_per_user != *concurrent_per_user),
         ("limits.exempt_roles".to_owned(), limits.exempt_roles != *exempt_roles),
-        ("router.coalesce".to_owned(), router.coalesce != usual.router.coalesce),
-        ("router.cache".to_owned(), router.cache != usual.router.cache),
-        ("api.listen".to_owned(), config.api.listen != usual.api.listen),
-        ("api.coalesce".to_owned(), config.api.coalesce != usual.api.coalesce),
     ];
-    for (index, provider) in config.providers.iter().enumerate() {
-        idle.push((format!("providers[{index}].daily_budget"), provider.daily_budget.is_some()));
-        idle.push((format!("providers[{index}].weight"), provider.weight != 1));
-        idle.push((format!("providers[{index}].max_concurrent"), provider.max_concurrent != 64));
-    }
     let warning = |key: String| {
         let message = format!("`{key}` has no effect yet in this version");
         Problem::new(key, message, "Remove it, or leave it for a later version.")
@@ -180,13 +171,6 @@ fn chat(chat: &ChatConfig, found: &mut Found) {
 }
 
 fn router(router: &RouterConfig, found: &mut Found) {
-    let built = |it: &&Strategy| it.is_built();
-    if !router.strategy.is_built() {
-        let names = list(Strategy::ALL.iter().filter(built));
-        let message =
-            format!("strategy `{}` is not in this version yet; these are: {names}", router.strategy);
-        found.add("router.strategy", message, "Choose one of them; \"hedged\" is the default.");
-    }
     found.least("router.attempts_per_provider", router.attempts_per_provider, 1);
     for (key, time) in [
         ("router.connect_timeout", router.connect_timeout),

@@ -26,17 +26,6 @@ words! {
     }
 }
 
-impl Strategy {
-    /// Whether this version can play it.
-    #[must_use]
-    pub fn is_built(self) -> bool {
-        match self {
-            Self::Priority | Self::Race | Self::Hedged => true,
-            Self::Weighted | Self::RoundRobin | Self::Fastest | Self::Cheapest | Self::Adaptive => false,
-        }
-    }
-}
-
 words! {
     /// Which dialect a provider speaks.
     Kind: "the kind of a provider, such as \"openai\"" {

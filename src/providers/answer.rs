@@ -276,7 +276,9 @@ impl Answer {
             return self.fail(match finish {
                 Finish::ContentFilter => Failed::new(Failure::ContentFiltered, "content_filter"),
                 _ if self.begun => Failed::new(Failure::Empty, "reasoning only"),
-                Finish::Stop | Finish::Length | Finish::Other(_) => Failed::new(Failure::Empty, "no text"),
+                Finish::Stop | Finish::Length | Finish::ToolCalls | Finish::Other(_) => {
+                    Failed::new(Failure::Empty, "no text")
+                }
             });
         }
         self.end(Ok(Piece::Finish(finish)));

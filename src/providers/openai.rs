@@ -202,6 +202,7 @@ pub(super) fn usage(chunk: &Value) -> Option<Usage> {
     Some(Usage {
         tokens_in: usage["prompt_tokens"].as_u64(),
         tokens_out: usage["completion_tokens"].as_u64(),
+        is_estimated: false,
     })
 }
 

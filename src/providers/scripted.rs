@@ -155,7 +155,7 @@ pub(super) fn answered(text: &str) -> Line {
 }
 
 pub(super) fn prompt(system: &str, lines: Vec<Line>) -> Arc<Prompt> {
-    Arc::new(Prompt { system: system.to_owned(), lines, reply_tokens: 64 })
+    Arc::new(Prompt { system: system.to_owned(), lines, reply_tokens: 64, request: None })
 }
 
 /// Asks, and writes down what was told, text that follows text as one.
@@ -184,7 +184,8 @@ pub(super) async fn told(provider: &dyn Provider) -> String {
                 writeln!(lines, "usage    {:?} {:?}", usage.tokens_in, usage.tokens_out)
             }
             Ok(Piece::Finish(finish)) => writeln!(lines, "finish   {finish:?}"),
-            Ok(Piece::Text(_)) => Ok(()),
+            Ok(Piece::ToolCall(call)) => writeln!(lines, "call     {call:?}"),
+            Ok(Piece::Text(_) | Piece::Alive) => Ok(()),
             Err(failed) => writeln!(lines, "failed   {}", shown(&failed)),
         }
         .unwrap();

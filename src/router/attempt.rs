@@ -70,11 +70,12 @@ pub(crate) async fn open(
                 }
             }
             Piece::Reasoning(_) => patience = end.min(Instant::now() + limits.first_token),
+            Piece::ToolCall(_) | Piece::Alive => {}
             Piece::Usage(more) => merge(&mut usage, more),
             Piece::Finish(Finish::ContentFilter) => {
                 return Err(Failed::new(Failure::ContentFiltered, "content_filter"));
             }
-            Piece::Finish(Finish::Stop | Finish::Length | Finish::Other(_)) => {
+            Piece::Finish(Finish::Stop | Finish::Length | Finish::ToolCalls | Finish::Other(_)) => {
                 return Err(Failed::new(Failure::Empty, "finish without text"));
             }
         }
@@ -139,7 +140,7 @@ impl Live {
                     self.heard = now;
                     return Spoken::Text(text, gap);
                 }
-                Piece::Text(_) | Piece::Reasoning(_) => self.heard = now,
+                Piece::Text(_) | Piece::Reasoning(_) | Piece::ToolCall(_) | Piece::Alive => self.heard = now,
                 Piece::Usage(more) => merge(&mut self.usage, more),
                 Piece::Finish(finish) => {
                     self.heard = now;

@@ -149,7 +149,7 @@ impl Performance {
         told.into_iter()
             .filter_map(|event| match event {
                 Event::Attempt(attempt) => Some(attempt),
-                Event::Opened { .. } | Event::Text(_) | Event::Ended(_) => None,
+                Event::Opened { .. } | Event::Text(_) | Event::ToolCall(_) | Event::Ended(_) => None,
             })
             .collect()
     }
@@ -275,23 +275,23 @@ impl Performance {
                 self.heard += text.len();
                 self.told.push_back(Event::Text(text));
                 if self.heard > LONGEST_ANSWER {
-                    self.answered(Outcome::Cancelled, true, now);
+                    self.answered(Outcome::Cancelled, Finish::Length, now);
                 }
             }
             Spoken::Done(Finish::ContentFilter) => {
                 self.broke_off(Failed::new(Failure::ContentFiltered, "content_filter"), now);
             }
-            Spoken::Done(finish) => self.answered(Outcome::Answered, finish == Finish::Length, now),
+            Spoken::Done(finish) => self.answered(Outcome::Answered, finish, now),
             Spoken::Failed(failed) => self.broke_off(failed, now),
         }
     }
 
     /// The live answer ends here: whole, or as long as an answer may be.
-    fn answered(&mut self, outcome: Outcome, cut_short: bool, now: Instant) {
+    fn answered(&mut self, outcome: Outcome, finish: Finish, now: Instant) {
         let Some((meta, live)) = self.live.take() else { return };
         let provider = self.tell(&meta, live.usage(), outcome, now);
         let passed_over = self.passed_over(&meta, now);
-        self.told.push_back(Event::Ended(End::Answered { provider, cut_short, passed_over }));
+        self.told.push_back(Event::Ended(End::Answered { provider, finish, passed_over }));
         self.is_over = true;
     }
 

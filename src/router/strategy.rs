@@ -11,6 +11,16 @@ pub enum Strategy {
     Hedged,
     /// All at once; the first text wins.
     Race,
+    /// By weight, the same provider for a whole conversation.
+    Weighted,
+    /// In turn.
+    RoundRobin,
+    /// By measured time to first text.
+    Fastest,
+    /// By price.
+    Cheapest,
+    /// By what outcomes and feedback taught.
+    Adaptive,
 }
 
 /// A provider that may take part.
@@ -31,6 +41,8 @@ pub struct Wish {
     pub strict: bool,
     /// Providers that a moderator has switched off here.
     pub off: Vec<String>,
+    /// Instead of the configured strategy.
+    pub strategy: Option<Strategy>,
 }
 
 /// What the router will try.
@@ -72,7 +84,12 @@ pub(crate) fn plan(strategy: Strategy, candidates: &[Candidate], attempts_per_pr
         .map(|it| Step {
             provider: it.provider,
             joined_after: match strategy {
-                Strategy::Priority => None,
+                Strategy::Priority
+                | Strategy::Weighted
+                | Strategy::RoundRobin
+                | Strategy::Fastest
+                | Strategy::Cheapest
+                | Strategy::Adaptive => None,
                 Strategy::Hedged => Some(it.hedge_after),
                 Strategy::Race => Some(Duration::ZERO),
             },
@@ -88,7 +105,7 @@ mod tests {
 
     fn wish(first: &[&str], strict: bool, off: &[&str]) -> Wish {
         let owned = |list: &[&str]| list.iter().map(|&it| it.to_owned()).collect();
-        Wish { first: owned(first), strict, off: owned(off) }
+        Wish { first: owned(first), strict, off: owned(off), strategy: None }
     }
 
     #[test]

@@ -96,6 +96,8 @@ fn settings(strategy: Strategy) -> Settings {
             max_rest: Duration::from_secs(300),
         },
         rewrite: true,
+        health_check: None,
+        cache: (0, Duration::ZERO),
     }
 }
 
@@ -107,7 +109,13 @@ fn house(cast: &[(&'static str, &[&'static str])], settings: Settings) -> House 
     let players = cast.iter().enumerate().map(|(place, (name, lines))| {
         let lines = Mutex::new(lines.iter().copied().collect());
         let window = 1000 * (1 + u32::try_from(place).unwrap());
-        Player { provider: Arc::new(Scripted { name, lines, window, log: Arc::clone(&log), born }), limits }
+        Player {
+            provider: Arc::new(Scripted { name, lines, window, log: Arc::clone(&log), born }),
+            limits,
+            ceilings: Ceilings::default(),
+            weight: 1,
+            price: None,
+        }
     });
     let router = Router::new(players.collect(), settings, fastrand::Rng::with_seed(1));
     House { router, log, born }
@@ -116,8 +124,8 @@ fn house(cast: &[(&'static str, &[&'static str])], settings: Settings) -> House 
 impl House {
     /// Plays one turn and writes down what happens.
     async fn turn(&self, wish: &Wish) -> String {
-        let prompt = Arc::new(Prompt { system: String::new(), lines: Vec::new(), reply_tokens: 100 });
-        let mut performance = self.router.play(prompt, wish, UnixMillis(0));
+        let prompt = Arc::new(Prompt { reply_tokens: 100, ..Prompt::default() });
+        let mut performance = self.router.play(&Ask { prompt, wish: wish.clone(), ..Ask::default() });
         while let Some(event) = performance.next().await {
             let line = match event {
                 Event::Attempt(it) => {
@@ -131,6 +139,7 @@ impl House {
                     format!("{provider} speaks{}", if afresh { ", afresh" } else { "" })
                 }
                 Event::Text(text) => format!("“{text}”"),
+                Event::ToolCall(call) => format!("{call:?}"),
                 Event::Ended(End::Answered { provider, .. }) => format!("answered by {provider}"),
                 Event::Ended(End::Exhausted(it)) => {
                     format!("nobody answered; again in {:?}, timed out: {}", it.try_again_in, it.timed_out)
@@ -466,7 +475,7 @@ async fn the_turn_has_one_deadline() {
 async fn a_pin_comes_first_and_strict_means_nobody_else() {
     let cast: [(&str, &[&str]); 2] = [("alpha", &["10ms ok"]), ("beta", &["10ms auth"])];
     let house = house(&cast, settings(Strategy::Priority));
-    let pin = |strict| Wish { first: vec!["beta".to_owned()], strict, off: Vec::new() };
+    let pin = |strict| Wish { first: vec!["beta".to_owned()], strict, ..Wish::default() };
     expect![[r#"
         0ns     beta is asked
         10ms      beta auth after 10ms
@@ -528,8 +537,8 @@ async fn a_tripped_provider_is_left_alone_and_taken_back_after_one_probe() {
 #[tokio::test(start_paused = true)]
 async fn cancelling_tells_what_was_under_way() {
     let house = house(&[("alpha", &["0ms stall"])], settings(Strategy::Priority));
-    let prompt = Arc::new(Prompt { system: String::new(), lines: Vec::new(), reply_tokens: 100 });
-    let mut performance = house.router.play(prompt, &Wish::default(), UnixMillis(5));
+    let prompt = Arc::new(Prompt { reply_tokens: 100, ..Prompt::default() });
+    let mut performance = house.router.play(&Ask { prompt, started_at: UnixMillis(5), ..Ask::default() });
     assert!(matches!(performance.next().await, Some(Event::Opened { .. })));
     let cut = performance.cancel();
     assert_eq!(cut.len(), 1);

@@ -106,7 +106,11 @@ impl AttemptRow {
             outcome,
             first_text: self.first_text_ms.map(span),
             total: span(self.total_ms),
-            usage: Usage { tokens_in: self.tokens_in.map(count), tokens_out: self.tokens_out.map(count) },
+            usage: Usage {
+                tokens_in: self.tokens_in.map(count),
+                tokens_out: self.tokens_out.map(count),
+                is_estimated: false,
+            },
             cost: self.cost,
         };
         Ok((TurnId(self.turn_id), attempt))

@@ -133,6 +133,7 @@ impl House {
 
     /// Who was asked and how it went: a line a turn, read from the tables as another program would.
     pub(crate) async fn ledger(&self) -> String {
+        self.rooms.ledger.flush().await;
         let mut out = String::new();
         let turns: Vec<(String, String, Option<String>)> =
             self.rows("SELECT id, state, error FROM turns ORDER BY rowid").await;

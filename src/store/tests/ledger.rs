@@ -17,7 +17,7 @@ pub(super) fn attempt(provider: &str, started: i64) -> Attempt {
         outcome: Outcome::Answered,
         first_text: Some(Duration::from_millis(40)),
         total: Duration::from_millis(200),
-        usage: Usage { tokens_in: Some(10), tokens_out: Some(5) },
+        usage: Usage { tokens_in: Some(10), tokens_out: Some(5), is_estimated: false },
         cost: Some(0.25),
     }
 }
