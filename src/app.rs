@@ -18,7 +18,7 @@ use secrecy::SecretString;
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
@@ -336,17 +336,6 @@ impl App {
 
 /// What goes on beside the turns, for ever.
 async fn background(config: &Config, rooms: &Rooms) -> std::convert::Infallible {
-    let health = async {
-        loop {
-            match config.router.health_check {
-                Some(every) => {
-                    sleep(every).await;
-                    rooms.router.check_health().await;
-                }
-                None => std::future::pending().await,
-            }
-        }
-    };
     let prune = async {
         let mut hourly = interval(PRUNE_EVERY);
         hourly.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -360,7 +349,7 @@ async fn background(config: &Config, rooms: &Rooms) -> std::convert::Infallible 
             }
         }
     };
-    tokio::join!(health, prune, rooms.ledger.keep()).0
+    tokio::join!(rooms.router.look_after(), prune, rooms.ledger.keep()).0
 }
 
 /// The client for Discord's REST API.

@@ -7,17 +7,22 @@
 //! people nor the store: it tells what happened as [`Event`]s and whoever asked records them.
 
 pub mod attempt;
+mod ceilings;
+mod look;
 mod performance;
+mod reckon;
 pub mod retry;
 pub mod roster;
+mod samples;
 pub mod strategy;
 
 use crate::{
     message::{ChannelId, GuildId, Prompt, ToolCall, UnixMillis},
-    outcome::{Attempt, Failed, Failure},
+    outcome::{Attempt, Failed, Failure, Rest},
     providers::{Finish, Provider},
 };
 use attempt::Limits;
+use ceilings::Gauge;
 pub use performance::Performance;
 use retry::Budget;
 use roster::{BreakerSettings, Member, Standing};
@@ -27,7 +32,7 @@ use std::{
     time::Duration,
 };
 use strategy::{Candidate, Strategy, Wish};
-use tokio::time::{Instant, timeout};
+use tokio::{sync::watch, time::Instant};
 
 /// How turns are routed.
 #[derive(Clone, Debug)]
@@ -75,8 +80,6 @@ const HEDGE_MAX: Duration = Duration::from_secs(4);
 const HEDGE_UNKNOWN: Duration = Duration::from_millis(2500);
 /// While another turn's probe of the only provider is out, look again so often.
 const PROBE_POLL: Duration = Duration::from_millis(100);
-/// A health check that takes longer than that is no sign of health.
-const HEALTH_LIMIT: Duration = Duration::from_secs(5);
 
 /// A provider with its limits.
 #[derive(Clone, Debug)]
@@ -142,10 +145,13 @@ struct Shared {
     players: Vec<Player>,
     settings: Settings,
     state: Mutex<State>,
+    /// Tells those who wait that somebody's standing has changed, or that somebody has room again.
+    changed: watch::Sender<()>,
 }
 
 struct State {
     roster: Vec<Member>,
+    gauges: Vec<Gauge>,
     hedges: Budget,
     repeats: Budget,
     rng: fastrand::Rng,
@@ -155,6 +161,16 @@ impl Shared {
     /// Nothing that runs under this lock can panic half-way through a change, so that a poisoned lock is still sound.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_all(&self) {
+        self.changed.send_replace(());
+    }
+
+    /// A turn has nobody to ask, and waits until then: those who are not well are looked at soon.
+    fn want_looks(&self, until: Instant) {
+        self.state().roster.iter_mut().for_each(|it| it.look.is_wanted(until));
+        self.tell_all();
     }
 }
 
@@ -238,11 +254,13 @@ impl Router {
     pub fn new(players: Vec<Player>, settings: Settings, rng: fastrand::Rng) -> Self {
         let state = State {
             roster: players.iter().map(|_| Member::default()).collect(),
+            gauges: players.iter().map(|it| Gauge::new(it.ceilings)).collect(),
             hedges: Budget::new(settings.hedge_budget),
             repeats: Budget::new(settings.retry_budget),
             rng,
         };
-        Self { shared: Arc::new(Shared { players, settings, state: Mutex::new(state) }) }
+        let (state, changed) = (Mutex::new(state), watch::Sender::new(()));
+        Self { shared: Arc::new(Shared { players, settings, state, changed }) }
     }
 
     /// The providers' names, in order.
@@ -272,7 +290,7 @@ impl Router {
                 let standing = member.standing(now);
                 let resting_for = match standing {
                     Standing::Resting { until, .. } => Some(until.saturating_duration_since(now)),
-                    Standing::Ready | Standing::Probing { .. } => None,
+                    Standing::Ready | Standing::Doubted { .. } | Standing::Probing { .. } => None,
                 };
                 ProviderStanding {
                     name: player.provider.name().to_owned(),
@@ -288,19 +306,49 @@ impl Router {
             .collect()
     }
 
-    /// Asks the providers that rest after faults whether they are well again. In the background; no turn waits for it.
-    pub async fn check_health(&self) {
-        let now = Instant::now();
-        let resting: Vec<_> = {
-            let state = self.shared.state();
-            (0..state.roster.len()).filter(|&it| state.roster[it].wants_health_check(now)).collect()
-        };
-        for provider in resting {
-            let check = self.shared.players[provider].provider.health_check();
-            if let Ok(Ok(())) = timeout(HEALTH_LIMIT, check).await {
-                self.shared.state().roster[provider].is_healthy(Instant::now());
+    /// Looks after the providers that are not well, for ever: no turn waits for it, and turns find out themselves where nobody
+    /// does it. `health_check` is the most that lies between two looks.
+    pub async fn look_after(&self) -> std::convert::Infallible {
+        self.shared.look_after().await
+    }
+
+    /// Tells when somebody's standing has changed: then [`Router::rests`] may be worth keeping.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.shared.changed.subscribe()
+    }
+
+    /// Who rests, to be taken up after a restart. `now` and `at` are the same moment on two clocks.
+    #[must_use]
+    pub fn rests(&self, now: Instant, at: UnixMillis) -> Vec<Rest> {
+        let state = self.shared.state();
+        let players = self.shared.players.iter().zip(&state.roster);
+        let resting = players.filter_map(|(player, member)| {
+            let (why, until, probe, rests) = member.kept()?;
+            Some(Rest {
+                provider: player.provider.name().to_owned(),
+                model: player.provider.model().to_owned(),
+                why,
+                until: at.plus(until.saturating_duration_since(now)),
+                probe,
+                rests,
+            })
+        });
+        resting.collect()
+    }
+
+    /// Takes up rests from before a restart. Those of providers and models that are no more change nothing.
+    pub fn take_up(&self, rests: &[Rest], now: Instant, at: UnixMillis) {
+        let mut state = self.shared.state();
+        for (player, member) in self.shared.players.iter().zip(&mut state.roster) {
+            let is_its =
+                |it: &&Rest| it.provider == player.provider.name() && it.model == player.provider.model();
+            if let Some(rest) = rests.iter().find(is_its) {
+                member.take_up((rest.why, now + rest.until.since(at), rest.probe, rest.rests), now);
             }
         }
+        drop(state);
+        self.shared.tell_all();
     }
 
     /// Begins a turn. Nothing is sent before [`Performance::next`] is awaited; dropping the performance hangs up everywhere.

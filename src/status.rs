@@ -1,6 +1,6 @@
 //! The status server: whether the process lives, whether it can work, and what it counted.
 
-use crate::{chat::Chat, message::UnixMillis, router::roster::Standing};
+use crate::{chat::Chat, message::UnixMillis};
 use axum::{
     Json, Router,
     extract::{Query, State},
@@ -66,16 +66,11 @@ async fn providers(State(status): State<Status>) -> Json<Value> {
     let list: Vec<Value> = standings
         .iter()
         .map(|it| {
-            let (word, why) = match it.standing {
-                Standing::Ready => ("ready", None),
-                Standing::Resting { why, .. } => ("resting", Some(why)),
-                Standing::Probing { why, .. } => ("probing", Some(why)),
-            };
             json!({
                 "name": it.name,
                 "model": it.model,
-                "breaker": word,
-                "failure": why,
+                "breaker": it.standing.as_str(),
+                "failure": it.standing.why(),
                 "resting_ms": it.resting_for.map(|it| it.as_millis()),
                 "first_text_p95_ms": it.first_text_p95.map(|it| it.as_millis()),
             })

@@ -244,7 +244,7 @@ fn standing(seen: &Seen) -> String {
             let left = seen.standing.resting_for.unwrap_or_default();
             format!("🔴 resting for {} ({})", about(left), why.as_str().replace('_', " "))
         }
-        Standing::Probing { .. } => "🟡 probing".to_owned(),
+        Standing::Doubted { .. } | Standing::Probing { .. } => "🟡 probing".to_owned(),
     }
 }
 

@@ -1,12 +1,18 @@
-//! One try: a call to a provider with its limits for the first text, for silence and for the whole.
+//! One try: a call to a provider with its limits for the first text, for silence, for slowness and for the whole.
 
 use crate::{
-    message::Prompt,
+    message::{Prompt, ToolCall},
     outcome::{Failed, Failure, Usage},
     providers::{Finish, Piece, Pieces, Provider},
 };
 use futures::StreamExt;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
 
 /// How long one call may take, by parts.
@@ -26,6 +32,11 @@ const STALL_MIN: Duration = Duration::from_secs(3);
 const STALL_MAX: Duration = Duration::from_secs(10);
 /// Some vendors count the tokens in a chunk after the one that says "finished". A whole answer is not kept waiting for long by that.
 const USAGE_PATIENCE: Duration = Duration::from_millis(250);
+/// Text is counted over this time,
+const DRIP_WINDOW: Duration = Duration::from_secs(5);
+/// and less than this in it is no speed to answer at: three bytes a second, less than one token. The slowest machine that
+/// anybody would call an answer from says a token a second, which is four.
+const DRIP_FLOOR: usize = 15;
 
 impl Limits {
     /// The silence that is too long, for a provider with this p95 gap.
@@ -35,20 +46,29 @@ impl Limits {
     }
 }
 
+/// The first that a person, or a program, can use.
+pub(crate) enum First {
+    /// Text; not blank.
+    Text(String),
+    /// A call to a tool.
+    ToolCall(ToolCall),
+}
+
 /// A provider has begun to answer.
 pub(crate) struct Opened {
-    /// The first text; not blank.
-    pub(crate) first: String,
+    pub(crate) first: First,
     pub(crate) pieces: Pieces,
     pub(crate) usage: Usage,
 }
 
-/// Asks, and resolves with the first text that a person could read.
+/// Asks, and resolves with the first text that a person could read. `accepted` is set when the provider has taken the question:
+/// from then on it counts tokens, whether anybody hears the answer or not.
 pub(crate) async fn open(
     provider: Arc<dyn Provider>,
     prompt: Arc<Prompt>,
     limits: Limits,
     started: Instant,
+    accepted: Arc<AtomicBool>,
 ) -> Result<Opened, Failed> {
     let end = started + limits.attempt;
     let mut patience = end.min(started + limits.first_token);
@@ -56,21 +76,23 @@ pub(crate) async fn open(
         return Err(Failed::new(Failure::Timeout, "no answer"));
     };
     let mut pieces = answer?;
+    accepted.store(true, Ordering::Relaxed);
     let mut usage = Usage::default();
-    let mut first = String::new();
+    let mut blank = String::new();
     loop {
         let Ok(piece) = timeout_at(patience, pieces.next()).await else {
             return Err(Failed::new(Failure::Timeout, "no first text"));
         };
         match piece.unwrap_or_else(|| Err(Failed::new(Failure::BrokenStream, "no finish")))? {
             Piece::Text(text) => {
-                first.push_str(&text);
-                if !first.trim().is_empty() {
-                    return Ok(Opened { first, pieces, usage });
+                blank.push_str(&text);
+                if !blank.trim().is_empty() {
+                    return Ok(Opened { first: First::Text(blank), pieces, usage });
                 }
             }
+            Piece::ToolCall(call) => return Ok(Opened { first: First::ToolCall(call), pieces, usage }),
             Piece::Reasoning(_) => patience = end.min(Instant::now() + limits.first_token),
-            Piece::ToolCall(_) | Piece::Alive => {}
+            Piece::Alive => {}
             Piece::Usage(more) => merge(&mut usage, more),
             Piece::Finish(Finish::ContentFilter) => {
                 return Err(Failed::new(Failure::ContentFiltered, "content_filter"));
@@ -90,6 +112,8 @@ pub(crate) struct Live {
     stall: Duration,
     end: Instant,
     finish: Option<Finish>,
+    window: Window,
+    drips: bool,
 }
 
 /// What comes next of a live answer.
@@ -97,6 +121,10 @@ pub(crate) struct Live {
 pub(crate) enum Spoken {
     /// More text, and how long it took to come.
     Text(String, Duration),
+    /// More of a call to a tool.
+    ToolCall(ToolCall),
+    /// It says something now and then, and less than anybody would wait for. It may go on all the same.
+    Drips,
     /// The whole answer was given.
     Done(Finish),
     /// It broke off.
@@ -104,9 +132,9 @@ pub(crate) enum Spoken {
 }
 
 impl Live {
-    pub(crate) fn new(opened: Opened, stall: Duration, end: Instant, now: Instant) -> (String, Self) {
-        let Opened { first, pieces, usage } = opened;
-        (first, Self { pieces, usage, heard: now, stall, end, finish: None })
+    pub(crate) fn new(pieces: Pieces, usage: Usage, stall: Duration, end: Instant, now: Instant) -> Self {
+        let window = Window { since: now, bytes: 0 };
+        Self { pieces, usage, heard: now, stall, end, finish: None, window, drips: false }
     }
 
     pub(crate) fn usage(&self) -> Usage {
@@ -115,6 +143,9 @@ impl Live {
 
     /// Waits for the next text. May be dropped while it waits; nothing is lost.
     pub(crate) async fn next(&mut self) -> Spoken {
+        if std::mem::take(&mut self.drips) {
+            return Spoken::Drips;
+        }
         loop {
             let patience = match &self.finish {
                 Some(_) => self.heard + USAGE_PATIENCE,
@@ -133,21 +164,58 @@ impl Live {
                 (Ok(None), None) => return Spoken::Failed(Failed::new(Failure::BrokenStream, "no finish")),
                 (Ok(Some(Err(failed))), None) => return Spoken::Failed(failed),
             };
-            let now = Instant::now();
-            let gap = now.duration_since(self.heard);
-            match piece {
-                Piece::Text(text) if !text.is_empty() => {
-                    self.heard = now;
-                    return Spoken::Text(text, gap);
-                }
-                Piece::Text(_) | Piece::Reasoning(_) | Piece::ToolCall(_) | Piece::Alive => self.heard = now,
-                Piece::Usage(more) => merge(&mut self.usage, more),
-                Piece::Finish(finish) => {
-                    self.heard = now;
-                    self.finish = Some(finish);
-                }
+            if let Some(spoken) = self.take(piece, Instant::now()) {
+                return spoken;
             }
         }
+    }
+
+    fn take(&mut self, piece: Piece, now: Instant) -> Option<Spoken> {
+        match piece {
+            Piece::Usage(more) => merge(&mut self.usage, more),
+            Piece::Text(text) if !text.is_empty() => {
+                let gap = now.duration_since(std::mem::replace(&mut self.heard, now));
+                self.window.bytes += text.len();
+                // The text first: it may be the last that anybody gets of this answer.
+                self.drips = self.window.is_too_slow(now);
+                return Some(Spoken::Text(text, gap));
+            }
+            Piece::ToolCall(call) => {
+                self.heard = now;
+                self.window.bytes += DRIP_FLOOR;
+                return Some(Spoken::ToolCall(call));
+            }
+            Piece::Reasoning(_) => {
+                self.heard = now;
+                self.window = Window { since: now, bytes: 0 };
+            }
+            Piece::Text(_) | Piece::Alive => self.heard = now,
+            Piece::Finish(finish) => {
+                self.heard = now;
+                self.finish = Some(finish);
+                return None;
+            }
+        }
+        self.window.is_too_slow(now).then_some(Spoken::Drips)
+    }
+}
+
+/// How much text came since a moment.
+#[derive(Clone, Copy)]
+struct Window {
+    since: Instant,
+    bytes: usize,
+}
+
+impl Window {
+    /// Whether the window is over and had too little in it; then the next one begins.
+    fn is_too_slow(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.since) < DRIP_WINDOW {
+            return false;
+        }
+        let is_too_slow = self.bytes < DRIP_FLOOR;
+        *self = Self { since: now, bytes: 0 };
+        is_too_slow
     }
 }
 

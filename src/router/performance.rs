@@ -1,23 +1,44 @@
 //! The loop that plays a plan: who is asked when, who wins, and who goes on when the winner breaks off.
 
 use super::{
-    End, Event, Exhausted, PROBE_POLL, Shared,
-    attempt::{self, Live, Opened, Spoken},
+    End, Event, Exhausted, PROBE_POLL, Shared, State,
+    attempt::{self, First, Live, Opened, Spoken},
+    reckon::{reckon, tokens_of},
     retry::{self, Next},
-    roster::Standing,
+    roster::{Begun, Standing},
     strategy::Plan,
 };
 use crate::{
-    message::{Prompt, UnixMillis},
+    message::{Prompt, ToolCall, UnixMillis},
     outcome::{Attempt, Failed, Failure, Outcome, Usage},
     providers::Finish,
 };
 use futures::future::BoxFuture;
-use std::{collections::VecDeque, fmt, future::poll_fn, sync::Arc, task::Poll, time::Duration};
-use tokio::time::{Instant, sleep_until};
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+mod cue;
+
+use cue::Cue;
 
 /// What no honest answer reaches, in bytes: the limit of tokens bounds those. A provider that never stops would fill a channel.
 const LONGEST_ANSWER: usize = 100_000;
+
+/// The same for a program, which may want a book.
+const LONGEST_OUTPUT: usize = 4 * 1024 * 1024;
 
 /// A turn under way.
 #[must_use = "nothing is asked before `next` is awaited"]
@@ -31,6 +52,14 @@ pub struct Performance {
     running: Vec<Call>,
     live: Option<(Meta, Live)>,
     calls_left: u32,
+    /// Tokens of the prompt, and those together with the longest answer: reckoned.
+    tokens_in: u64,
+    tokens_ahead: u64,
+    today: UnixMillis,
+    /// Tells when somebody's standing has changed.
+    changed: watch::Receiver<()>,
+    /// It has asked for looks at those who are not well.
+    has_called: bool,
     step: u32,
     join: Option<Join>,
     idle_since: Instant,
@@ -65,6 +94,7 @@ struct Upcoming {
 #[derive(Clone, Copy, Debug)]
 struct Meta {
     upcoming: Upcoming,
+    begun: Begun,
     step: u32,
     started: Instant,
     first_text: Option<Duration>,
@@ -80,14 +110,8 @@ struct Join {
 
 struct Call {
     meta: Meta,
+    accepted: Arc<AtomicBool>,
     future: BoxFuture<'static, Result<Opened, Failed>>,
-}
-
-/// What the loop may do now.
-enum Cue {
-    Begin(usize),
-    /// Nobody can begin before this moment; none: nobody at all.
-    Wait(Option<Instant>),
 }
 
 impl Performance {
@@ -105,7 +129,13 @@ impl Performance {
             tries: 0,
             not_before: now,
         });
+        let tokens_in = tokens_of(&prompt);
         Self {
+            changed: shared.changed.subscribe(),
+            has_called: false,
+            tokens_in,
+            tokens_ahead: tokens_in + u64::from(prompt.reply_tokens),
+            today: started_at,
             deadline: now + shared.settings.turn_timeout,
             shared,
             prompt,
@@ -169,79 +199,53 @@ impl Performance {
             Cue::Wait(None) if self.running.is_empty() => return self.exhausted(false),
             Cue::Wait(wake) => wake,
         };
-        let running = &mut self.running;
+        let (running, changed) = (&mut self.running, &mut self.changed);
         tokio::select! {
             biased;
             (index, ended) = first_to_end(running), if !running.is_empty() => self.ended(index, ended),
             () = sleep_until(self.deadline) => self.time_is_up(),
             () = sleep_until(wake.unwrap_or(self.deadline)) => {}
+            _ = changed.changed() => {}
         }
-    }
-
-    /// Who may begin now, or when to look again.
-    fn cue(&mut self, now: Instant) -> Cue {
-        let is_alone = self.running.is_empty();
-        let is_extra = match self.join {
-            _ if self.calls_left == 0 || self.upcoming.is_empty() => return Cue::Wait(None),
-            _ if is_alone => false,
-            Some(join) if join.at <= now => join.is_extra,
-            Some(join) => return Cue::Wait(Some(join.at)),
-            None => return Cue::Wait(None),
-        };
-        let patience = self.deadline.min(self.idle_since + self.shared.settings.backoff.1);
-        let mut state = self.shared.state();
-        let mut soonest: Option<Instant> = None;
-        // Asking the same one again is for when nobody else is at it.
-        for (index, it) in self.upcoming.iter().enumerate().filter(|(_, it)| is_alone || it.tries == 0) {
-            let free_at = match state.roster[it.provider].standing(now) {
-                Standing::Ready | Standing::Probing { busy: false, .. } => now,
-                Standing::Probing { busy: true, .. } => now + PROBE_POLL,
-                Standing::Resting { until, .. } => until,
-            };
-            let begins = free_at.max(it.not_before);
-            if begins > now {
-                soonest = Some(soonest.map_or(begins, |it| it.min(begins)));
-            } else if !is_extra || state.hedges.take() {
-                return Cue::Begin(index);
-            } else {
-                self.join = None;
-                return Cue::Wait(None);
-            }
-        }
-        Cue::Wait(soonest.filter(|at| *at < patience))
     }
 
     fn begin(&mut self, index: usize, now: Instant) {
         let mut upcoming = self.upcoming.remove(index);
         let player = &self.shared.players[upcoming.provider];
-        {
+        let begun = {
             let mut state = self.shared.state();
             if upcoming.tries > 0 && !state.repeats.take() {
                 return;
             }
-            if !state.roster[upcoming.provider].begin(now) {
+            let Some(begun) = state.roster[upcoming.provider].begin(now) else {
                 // Another turn took the probe's place in between.
                 upcoming.not_before = now + PROBE_POLL;
                 drop(state);
                 return self.upcoming.push(upcoming);
-            }
-        }
+            };
+            state.gauges[upcoming.provider].begin(now, self.tokens_ahead);
+            begun
+        };
         upcoming.tries += 1;
         self.calls_left -= 1;
         self.join = upcoming.joined_after.map(|after| Join { at: now + after, is_extra: !after.is_zero() });
-        let future =
-            attempt::open(Arc::clone(&player.provider), Arc::clone(&self.prompt), player.limits, now);
-        let meta = Meta { upcoming, step: self.step, started: now, first_text: None };
+        let accepted = Arc::new(AtomicBool::new(false));
+        let (provider, prompt) = (Arc::clone(&player.provider), Arc::clone(&self.prompt));
+        let future = attempt::open(provider, prompt, player.limits, now, Arc::clone(&accepted));
+        let meta = Meta { upcoming, begun, step: self.step, started: now, first_text: None };
         self.step += 1;
-        self.running.push(Call { meta, future: Box::pin(future) });
+        self.running.push(Call { meta, accepted, future: Box::pin(future) });
     }
 
     fn ended(&mut self, index: usize, ended: Result<Opened, Failed>) {
-        let mut meta = self.running.remove(index).meta;
+        let Call { mut meta, accepted, .. } = self.running.remove(index);
         let now = Instant::now();
         match ended {
-            Err(failed) => self.failed(&meta, Usage::default(), failed, now),
-            Ok(opened) => {
+            Err(failed) => {
+                let usage = self.reckoned(Usage::default(), &accepted, 0);
+                self.failed(&meta, usage, failed, now);
+            }
+            Ok(Opened { first, pieces, usage }) => {
                 let took = now.duration_since(meta.started);
                 meta.first_text = Some(took);
                 self.overtake();
@@ -253,14 +257,17 @@ impl Performance {
                     member.gap_p95()
                 };
                 let end = meta.started + player.limits.attempt;
-                let (first, live) = Live::new(opened, player.limits.stall(gap), end, now);
                 let (provider, model) =
                     (player.provider.name().to_owned(), player.provider.model().to_owned());
+                let live = Live::new(pieces, usage, player.limits.stall(gap), end, now);
                 self.told.push_back(Event::Opened { provider, model, afresh: self.spoke });
-                self.heard = first.len();
-                self.told.push_back(Event::Text(first));
+                self.heard = 0;
                 self.spoke = true;
                 self.live = Some((meta, live));
+                match first {
+                    First::Text(text) => self.speak(text, now),
+                    First::ToolCall(call) => self.call_tool(call),
+                }
             }
         }
     }
@@ -272,12 +279,12 @@ impl Performance {
                 if let Some((meta, _)) = &self.live {
                     self.shared.state().roster[meta.upcoming.provider].note_gap(gap);
                 }
-                self.heard += text.len();
-                self.told.push_back(Event::Text(text));
-                if self.heard > LONGEST_ANSWER {
-                    self.answered(Outcome::Cancelled, Finish::Length, now);
-                }
+                self.speak(text, now);
             }
+            Spoken::ToolCall(call) => self.call_tool(call),
+            // Slow text is better than none.
+            Spoken::Drips if !self.has_understudy(now) => {}
+            Spoken::Drips => self.broke_off(Failed::new(Failure::BrokenStream, "too slow"), now),
             Spoken::Done(Finish::ContentFilter) => {
                 self.broke_off(Failed::new(Failure::ContentFiltered, "content_filter"), now);
             }
@@ -286,31 +293,50 @@ impl Performance {
         }
     }
 
+    fn speak(&mut self, text: String, now: Instant) {
+        self.heard += text.len();
+        self.told.push_back(Event::Text(text));
+        let longest = if self.prompt.request.is_some() { LONGEST_OUTPUT } else { LONGEST_ANSWER };
+        if self.heard > longest {
+            self.answered(Outcome::Cancelled, Finish::Length, now);
+        }
+    }
+
+    fn call_tool(&mut self, call: ToolCall) {
+        self.heard += call.arguments.len();
+        self.told.push_back(Event::ToolCall(call));
+    }
+
     /// The live answer ends here: whole, or as long as an answer may be.
     fn answered(&mut self, outcome: Outcome, finish: Finish, now: Instant) {
         let Some((meta, live)) = self.live.take() else { return };
-        let provider = self.tell(&meta, live.usage(), outcome, now);
+        let usage = reckon(live.usage(), self.tokens_in, self.heard);
+        let provider = self.tell(&meta, usage, outcome, now);
         let passed_over = self.passed_over(&meta, now);
         self.told.push_back(Event::Ended(End::Answered { provider, finish, passed_over }));
         self.is_over = true;
+    }
+
+    /// What a call used that may not have got as far as counting: nothing, if the provider did not take the question.
+    fn reckoned(&self, usage: Usage, accepted: &AtomicBool, heard: usize) -> Usage {
+        if accepted.load(Ordering::Relaxed) { reckon(usage, self.tokens_in, heard) } else { usage }
     }
 
     /// Those who were never asked and would have come before the winner, if they did not rest.
     fn passed_over(&self, winner: &Meta, now: Instant) -> Vec<(String, Failure)> {
         let state = self.shared.state();
         let before = self.upcoming.iter().filter(|it| it.place < winner.upcoming.place && it.tries == 0);
-        let resting = before.filter_map(|it| match state.roster[it.provider].standing(now) {
-            Standing::Resting { why, .. } | Standing::Probing { why, .. } => {
-                Some((self.shared.players[it.provider].provider.name().to_owned(), why))
-            }
-            Standing::Ready => None,
+        let unwell = before.filter_map(|it| {
+            let why = state.roster[it.provider].standing(now).why()?;
+            Some((self.shared.players[it.provider].provider.name().to_owned(), why))
         });
-        resting.collect()
+        unwell.collect()
     }
 
     fn broke_off(&mut self, failed: Failed, now: Instant) {
         let Some((meta, live)) = self.live.take() else { return };
-        self.failed(&meta, live.usage(), failed, now);
+        let usage = reckon(live.usage(), self.tokens_in, self.heard);
+        self.failed(&meta, usage, failed, now);
         if !self.shared.settings.rewrite && !self.is_over {
             self.exhausted(false);
         }
@@ -356,7 +382,9 @@ impl Performance {
         let now = Instant::now();
         let mut available = Vec::with_capacity(self.running.len() + self.upcoming.len());
         for call in std::mem::take(&mut self.running) {
-            self.tell(&call.meta, Usage::default(), Outcome::Overtaken, now);
+            let usage = self.reckoned(Usage::default(), &call.accepted, 0);
+            self.note_no_text(&call.meta, now);
+            self.tell(&call.meta, usage, Outcome::Overtaken, now);
             // It was no failure, so that it may be asked as if it had not been.
             self.calls_left += 1;
             available.push(Upcoming { tries: call.meta.upcoming.tries - 1, ..call.meta.upcoming });
@@ -367,6 +395,15 @@ impl Performance {
         self.join = None;
     }
 
+    /// A loser whose patience had run out: its first text would have come later than that. Without this a provider that is
+    /// always overtaken would seem as fast as it once was.
+    fn note_no_text(&self, meta: &Meta, now: Instant) {
+        let took = now.duration_since(meta.started);
+        if meta.upcoming.joined_after.is_some_and(|after| !after.is_zero() && took >= after) {
+            self.shared.state().roster[meta.upcoming.provider].note_no_text(took);
+        }
+    }
+
     fn time_is_up(&mut self) {
         self.hang_up(&Outcome::Failed(Failed::new(Failure::Timeout, "turn timeout")));
         self.exhausted(true);
@@ -375,9 +412,15 @@ impl Performance {
     /// Ends every call under way with `outcome`.
     fn hang_up(&mut self, outcome: &Outcome) {
         let now = Instant::now();
-        let running: Vec<_> = self.running.drain(..).map(|call| (call.meta, Usage::default())).collect();
-        let live = self.live.take().map(|(meta, live)| (meta, live.usage()));
-        for (meta, usage) in running.into_iter().chain(live) {
+        if self.running.is_empty() && self.live.is_none() {
+            return;
+        }
+        let running = std::mem::take(&mut self.running).into_iter();
+        let running = running.map(|it| (it.meta, self.reckoned(Usage::default(), &it.accepted, 0)));
+        let mut calls: Vec<_> = running.collect();
+        let live = self.live.take();
+        calls.extend(live.map(|(meta, live)| (meta, reckon(live.usage(), self.tokens_in, self.heard))));
+        for (meta, usage) in calls {
             let name = self.tell(&meta, usage, outcome.clone(), now);
             if let Some(failed) = outcome.failed() {
                 self.failures.push((name, failed.clone()));
@@ -391,7 +434,7 @@ impl Performance {
         let state = self.shared.state();
         let rests = state.roster.iter().filter_map(|member| match member.standing(now) {
             Standing::Resting { until, .. } => Some(until.saturating_duration_since(now)),
-            Standing::Ready | Standing::Probing { .. } => None,
+            Standing::Ready | Standing::Doubted { .. } | Standing::Probing { .. } => None,
         });
         let try_again_in = rests.min();
         drop(state);
@@ -405,7 +448,17 @@ impl Performance {
     fn tell(&mut self, meta: &Meta, usage: Usage, outcome: Outcome, now: Instant) -> String {
         let place = meta.upcoming.provider;
         let provider = &self.shared.players[place].provider;
-        self.shared.state().roster[place].record(&outcome, &self.shared.settings.breaker, now);
+        let cost = provider.cost(usage);
+        {
+            let mut state = self.shared.state();
+            let State { roster, gauges, .. } = &mut *state;
+            let before = roster[place].standing(now);
+            roster[place].record(meta.begun, &outcome, &self.shared.settings.breaker, now);
+            let was_full = gauges[place].end(now, self.today, self.tokens_ahead, usage, cost);
+            if was_full || roster[place].standing(now) != before {
+                self.shared.tell_all();
+            }
+        }
         let attempt = Attempt {
             step: meta.step,
             provider: provider.name().to_owned(),
@@ -415,7 +468,7 @@ impl Performance {
             first_text: meta.first_text,
             total: now.duration_since(meta.started),
             usage,
-            cost: provider.cost(usage),
+            cost,
         };
         let name = attempt.provider.clone();
         self.told.push_back(Event::Attempt(attempt));

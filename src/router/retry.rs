@@ -33,9 +33,9 @@ pub(crate) fn next(failure: Failure) -> Next {
         | Failure::Connection
         | Failure::BrokenStream
         | Failure::Malformed
-        | Failure::Empty => Next::OthersThenAgain,
-        Failure::RateLimited
-        | Failure::QuotaExhausted
+        | Failure::Empty
+        | Failure::RateLimited => Next::OthersThenAgain,
+        Failure::QuotaExhausted
         | Failure::Auth
         | Failure::RegionBlocked
         | Failure::ModelUnavailable

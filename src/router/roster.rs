@@ -1,12 +1,15 @@
 //! Who can go on, and each one's standing: a pure breaker per provider that is told outcomes and the time, and answers questions.
 //!
 //! **The problem.** A provider that fails should be left alone for a while, tried carefully, and taken back; people must not
-//! be the ones who find out each time. **The rule.** It rests after `failures` in a row, or when `failure_rate` of at least
-//! `min_calls` within `window` failed; each further rest is twice as long, up to `max_rest`. After the rest one probe at a
-//! time decides. A provider that names a time (`Retry-After`) rests until then, whatever the breaker thinks. A later deadline
-//! is never replaced by an earlier one. **The limits.** Faults of the question (too long, filtered, bad request) say nothing about the provider.
+//! be the ones who find out each time, nor the ones who wait. **The rule.** It rests after `failures` in a row, or when
+//! `failure_rate` of at least `min_calls` within `window` failed; each further rest is twice as long, up to `max_rest`. After
+//! the rest one probe at a time decides. A provider that names a time (`Retry-After`) is not asked before it, by anybody. A
+//! later deadline is never replaced by an earlier one. One that lets people wait is doubted at once: while the background
+//! looks after it (`look.rs`), turns go to others first. **The limits.** Faults of the question (too long, filtered, bad
+//! request) say nothing about the provider. Calls that began before a rest did do not make it longer.
 
-use crate::outcome::{Failure, Outcome};
+use super::{look::Look, samples::Samples};
+use crate::outcome::{Failed, Failure, Outcome};
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
@@ -31,18 +34,23 @@ pub struct BreakerSettings {
 const LONGEST_HINT: Duration = Duration::from_secs(15 * 60);
 /// Rate limited without a hint: the first pause, doubled with each further one.
 const UNHINTED_PAUSE: Duration = Duration::from_secs(2);
-/// How many recent calls, first texts and gaps are remembered for each provider.
+/// How many recent calls are remembered for each provider.
 const REMEMBERED: usize = 128;
-/// Fewer measurements than this say nothing.
-const ENOUGH: usize = 5;
-/// How long a probe may be out before another one may start: the longest that an attempt can take, by default and then some.
+/// How long a turn's probe may be out before another one may start: the longest that an attempt can take, by default and then some.
 const PROBE_PATIENCE: Duration = Duration::from_secs(120);
+/// A failure that took longer than this has let somebody wait.
+const A_WAIT: Duration = Duration::from_millis(700);
 
 /// Whether a provider can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It can.
     Ready,
+    /// It can, but it let people wait, and nobody knows yet whether it will again: others come first.
+    Doubted {
+        /// What it is suspected of.
+        why: Failure,
+    },
     /// Not before the time, because of the failure.
     Resting {
         /// When it may be asked again.
@@ -64,10 +72,36 @@ impl Standing {
     #[must_use]
     pub fn can_be_asked(self) -> bool {
         match self {
-            Self::Ready | Self::Probing { busy: false, .. } => true,
+            Self::Ready | Self::Doubted { .. } | Self::Probing { busy: false, .. } => true,
             Self::Probing { busy: true, .. } | Self::Resting { .. } => false,
         }
     }
+
+    /// The word for it, everywhere.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Resting { .. } => "resting",
+            Self::Doubted { .. } | Self::Probing { .. } => "probing",
+        }
+    }
+
+    /// What is wrong with it; none when it is ready.
+    #[must_use]
+    pub fn why(self) -> Option<Failure> {
+        match self {
+            Self::Ready => None,
+            Self::Doubted { why } | Self::Resting { why, .. } | Self::Probing { why, .. } => Some(why),
+        }
+    }
+}
+
+/// A call that began: give it back to [`Member::record`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    at: Instant,
+    is_probe: bool,
 }
 
 /// One provider's recent past.
@@ -78,14 +112,19 @@ pub(crate) struct Member {
     unhinted: u32,
     rests: u32,
     resting: Option<Rest>,
+    /// The provider itself named this time.
+    named: Option<Instant>,
+    doubt: Option<Failure>,
     probe_since: Option<Instant>,
-    first_texts: VecDeque<Duration>,
-    gaps: VecDeque<Duration>,
+    pub(super) look: Look,
+    first_texts: Samples,
+    gaps: Samples,
     last_failure: Option<(Instant, Failure)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Rest {
+    since: Instant,
     until: Instant,
     why: Failure,
     /// Whether one careful call decides afterwards; a rate limit is over when it is over.
@@ -98,46 +137,81 @@ impl Member {
         match self.resting {
             Some(rest) if now < rest.until => Standing::Resting { until: rest.until, why: rest.why },
             Some(rest) if rest.probe => Standing::Probing {
-                busy: self.probe_since.is_some_and(|since| now < since + PROBE_PATIENCE),
+                busy: self.look.is_busy()
+                    || self.probe_since.is_some_and(|since| now < since + PROBE_PATIENCE),
                 why: rest.why,
             },
-            _ => Standing::Ready,
+            _ => self.doubt.map_or(Standing::Ready, |why| Standing::Doubted { why }),
         }
     }
 
-    /// A call begins: true if it may. Takes the one probe's place where there is one.
-    pub(crate) fn begin(&mut self, now: Instant) -> bool {
+    /// A call begins, if it may. Takes the one probe's place where there is one.
+    pub(crate) fn begin(&mut self, now: Instant) -> Option<Begun> {
         match self.standing(now) {
-            Standing::Ready => true,
+            Standing::Ready | Standing::Doubted { .. } => Some(Begun { at: now, is_probe: false }),
             Standing::Probing { busy: false, .. } => {
                 self.probe_since = Some(now);
-                true
+                Some(Begun { at: now, is_probe: true })
             }
-            Standing::Probing { busy: true, .. } | Standing::Resting { .. } => false,
+            Standing::Probing { busy: true, .. } | Standing::Resting { .. } => None,
         }
     }
 
     /// A call ended at `now`.
-    pub(crate) fn record(&mut self, outcome: &Outcome, settings: &BreakerSettings, now: Instant) {
-        self.probe_since = None;
+    pub(crate) fn record(
+        &mut self,
+        begun: Begun,
+        outcome: &Outcome,
+        settings: &BreakerSettings,
+        now: Instant,
+    ) {
+        if begun.is_probe {
+            self.probe_since = None;
+        }
         match outcome {
             Outcome::Answered => {
                 self.note(now, true);
-                self.in_a_row = 0;
-                self.unhinted = 0;
-                self.rests = 0;
-                self.resting = self.resting.filter(|rest| now < rest.until);
+                if self.resting.is_none_or(|rest| begun.at >= rest.since || !rest.probe) {
+                    (self.rests, self.unhinted) = (0, 0);
+                    self.is_well(now);
+                }
             }
             Outcome::Failed(failed) => {
                 self.last_failure = Some((now, failed.failure));
-                self.fail(failed.failure, failed.retry_after, settings, now);
+                self.fail(failed, begun, settings, now);
             }
             Outcome::Overtaken | Outcome::Cancelled => {}
         }
     }
 
-    fn fail(&mut self, why: Failure, hint: Option<Duration>, settings: &BreakerSettings, now: Instant) {
-        let is_its_fault = match why {
+    /// It has shown that it answers. A time that it named itself stays.
+    pub(super) fn is_well(&mut self, now: Instant) {
+        self.in_a_row = 0;
+        self.doubt = None;
+        let is_named = self.named.is_some_and(|until| now < until);
+        self.resting = self.resting.filter(|_| is_named).map(|rest| Rest { probe: false, ..rest });
+        self.look.is_over();
+    }
+
+    /// It is asked a question only to see how it is, and fails: whoever was in doubt is sent to rest.
+    pub(super) fn is_ill(&mut self, failed: &Failed, settings: &BreakerSettings, now: Instant) {
+        self.last_failure = Some((now, failed.failure));
+        match failed.failure {
+            Failure::RateLimited
+            | Failure::QuotaExhausted
+            | Failure::Auth
+            | Failure::RegionBlocked
+            | Failure::ModelUnavailable => {
+                self.fail(failed, Begun { at: now, is_probe: false }, settings, now);
+            }
+            why if self.doubt.take().is_some() => self.open(why, settings, now),
+            _ => {}
+        }
+    }
+
+    fn fail(&mut self, failed: &Failed, begun: Begun, settings: &BreakerSettings, now: Instant) {
+        let (why, hint) = (failed.failure, failed.retry_after);
+        match why {
             Failure::ContextTooLong
             | Failure::ContentFiltered
             | Failure::UnsupportedParameter
@@ -145,17 +219,13 @@ impl Member {
             Failure::RateLimited => {
                 let pause = hint.unwrap_or_else(|| {
                     self.unhinted = self.unhinted.saturating_add(1);
-                    UNHINTED_PAUSE
-                        .saturating_mul(2_u32.saturating_pow(self.unhinted - 1))
-                        .min(settings.max_rest)
+                    doubled(UNHINTED_PAUSE, self.unhinted - 1).min(settings.max_rest)
                 });
-                self.rest(now + pause.min(LONGEST_HINT), why, false);
-                return;
+                return self.is_named(now + pause.min(LONGEST_HINT), why, now);
             }
             Failure::QuotaExhausted | Failure::Auth | Failure::RegionBlocked | Failure::ModelUnavailable => {
                 let rest = hint.unwrap_or(settings.max_rest).clamp(settings.rest, LONGEST_HINT);
-                self.rest(now + rest, why, true);
-                return;
+                return self.rest(now + rest, why, true, now);
             }
             Failure::Overloaded
             | Failure::ServerError
@@ -163,21 +233,38 @@ impl Member {
             | Failure::Connection
             | Failure::BrokenStream
             | Failure::Malformed
-            | Failure::Empty => true,
-        };
-        self.note(now, !is_its_fault);
-        self.in_a_row = self.in_a_row.saturating_add(1);
+            | Failure::Empty => {}
+        }
         if let Some(hint) = hint {
-            self.rest(now + hint.min(LONGEST_HINT), why, false);
+            self.is_named(now + hint.min(LONGEST_HINT), why, now);
         }
-        let was_probe = self.resting.is_some_and(|rest| rest.probe && now >= rest.until);
-        if was_probe || self.is_tripped(settings, now) {
-            let rest = settings.rest.saturating_mul(2_u32.saturating_pow(self.rests)).min(settings.max_rest);
-            self.rests = self.rests.saturating_add(1);
-            self.in_a_row = 0;
-            self.recent.clear();
-            self.rest(now + rest, why, true);
+        if self.resting.is_some_and(|rest| rest.probe && begun.at < rest.since) {
+            return;
         }
+        self.note(now, false);
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        if begun.is_probe || self.is_tripped(settings, now) {
+            self.open(why, settings, now);
+        } else if now.duration_since(begun.at) >= A_WAIT {
+            self.is_doubted(why, now);
+        }
+    }
+
+    /// It lets people wait.
+    pub(crate) fn is_doubted(&mut self, why: Failure, now: Instant) {
+        if self.standing(now) == Standing::Ready {
+            self.doubt = Some(why);
+            self.look.falls_ill(now, true);
+        }
+    }
+
+    /// The breaker opens.
+    fn open(&mut self, why: Failure, settings: &BreakerSettings, now: Instant) {
+        let rest = doubled(settings.rest, self.rests).min(settings.max_rest);
+        self.rests = self.rests.saturating_add(1);
+        self.in_a_row = 0;
+        self.recent.clear();
+        self.rest(now + rest, why, true, now);
     }
 
     fn is_tripped(&self, settings: &BreakerSettings, now: Instant) -> bool {
@@ -189,48 +276,72 @@ impl Member {
         self.in_a_row >= settings.failures || by_rate
     }
 
-    fn rest(&mut self, until: Instant, why: Failure, probe: bool) {
-        let rest = Rest { until, why, probe };
-        self.resting = Some(match self.resting {
-            Some(old) if old.until > until => Rest { probe: old.probe || probe, ..old },
-            Some(_) | None => rest,
-        });
+    /// The provider itself says when it may be asked again.
+    fn is_named(&mut self, until: Instant, why: Failure, now: Instant) {
+        self.named = Some(self.named.map_or(until, |old| old.max(until)));
+        self.rest(until, why, false, now);
     }
 
-    /// A health check went well: the rest of a breaker is over early, and a probe may decide. A rate limit, a wrong key or an
-    /// empty purse is not cured by that.
-    pub(crate) fn is_healthy(&mut self, now: Instant) {
-        if let Some(rest) = &mut self.resting
-            && rest.probe
-            && !matches!(rest.why, Failure::Auth | Failure::QuotaExhausted | Failure::RegionBlocked)
-        {
-            rest.until = rest.until.min(now);
+    fn rest(&mut self, until: Instant, why: Failure, probe: bool, now: Instant) {
+        let rest = Rest { since: now, until, why, probe };
+        self.resting = Some(match self.resting.filter(|old| old.probe || now < old.until) {
+            Some(old) if old.until > until => Rest { probe: old.probe || probe, ..old },
+            Some(old) => Rest { probe: old.probe || probe, ..rest },
+            None => rest,
+        });
+        self.doubt = None;
+        if probe {
+            self.look.falls_ill(now, false);
         }
     }
 
-    /// Whether a background health check could bring it back.
-    pub(crate) fn wants_health_check(&self, now: Instant) -> bool {
-        matches!(self.standing(now), Standing::Resting { .. }) && self.resting.is_some_and(|rest| rest.probe)
+    /// From when on the background may look at it; none: nothing is to be found out. Not before a time that it named, and when
+    /// key or purse are at fault not before its rest is over: a look cures neither.
+    pub(super) fn may_be_looked_at(&self, now: Instant) -> Option<Instant> {
+        let named = self.named.unwrap_or(now);
+        match self.resting {
+            Some(rest) if !rest.probe => None,
+            Some(Rest {
+                why: Failure::Auth | Failure::QuotaExhausted | Failure::RegionBlocked,
+                until,
+                ..
+            }) => Some(named.max(until)),
+            Some(_) => Some(named),
+            None => self.doubt.map(|_| named),
+        }
     }
 
     /// The first text came after this long.
     pub(crate) fn note_first_text(&mut self, after: Duration) {
-        remember(&mut self.first_texts, after);
+        self.first_texts.note(after);
+        if self.doubt.take().is_some() {
+            self.look.is_over();
+        }
+    }
+
+    /// It was given up after this long without text: the first text would have come later still.
+    pub(crate) fn note_no_text(&mut self, after: Duration) {
+        self.first_texts.note(after);
     }
 
     /// The next piece came after this long.
     pub(crate) fn note_gap(&mut self, gap: Duration) {
-        remember(&mut self.gaps, gap);
+        self.gaps.note(gap);
     }
 
     /// The time within which 95 of 100 first texts came.
     pub(crate) fn first_text_p95(&self) -> Option<Duration> {
-        p95(&self.first_texts)
+        self.first_texts.percentile(95)
+    }
+
+    /// The time within which half of the first texts came.
+    pub(crate) fn first_text_median(&self) -> Option<Duration> {
+        self.first_texts.percentile(50)
     }
 
     /// The time within which 95 of 100 pieces followed the former.
     pub(crate) fn gap_p95(&self) -> Option<Duration> {
-        p95(&self.gaps)
+        self.gaps.percentile(95)
     }
 
     /// What went wrong last, and when.
@@ -238,204 +349,33 @@ impl Member {
         self.last_failure
     }
 
+    /// The rest that it has, for keeping: why, until when, whether a probe decides, and how many it had in a row.
+    pub(crate) fn kept(&self) -> Option<(Failure, Instant, bool, u32)> {
+        self.resting.map(|rest| (rest.why, rest.until, rest.probe, self.rests))
+    }
+
+    /// Takes up a rest from before a restart.
+    pub(crate) fn take_up(
+        &mut self,
+        (why, until, probe, rests): (Failure, Instant, bool, u32),
+        now: Instant,
+    ) {
+        self.rests = rests;
+        if probe { self.rest(until, why, true, now) } else { self.is_named(until, why, now) }
+    }
+
     fn note(&mut self, now: Instant, ok: bool) {
-        remember(&mut self.recent, (now, ok));
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((now, ok));
     }
 }
 
-fn remember<T>(list: &mut VecDeque<T>, item: T) {
-    if list.len() == REMEMBERED {
-        list.pop_front();
-    }
-    list.push_back(item);
-}
-
-fn p95(list: &VecDeque<Duration>) -> Option<Duration> {
-    if list.len() < ENOUGH {
-        return None;
-    }
-    let mut sorted: Vec<_> = list.iter().copied().collect();
-    sorted.sort_unstable();
-    sorted.get((sorted.len() * 95).div_ceil(100) - 1).copied()
+/// `base · 2^times`.
+fn doubled(base: Duration, times: u32) -> Duration {
+    base.saturating_mul(2_u32.saturating_pow(times))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::outcome::Failed;
-    use expect_test::{Expect, expect};
-    use std::fmt::Write;
-
-    const SETTINGS: BreakerSettings = BreakerSettings {
-        failures: 5,
-        failure_rate: 0.5,
-        min_calls: 10,
-        window: Duration::from_secs(30),
-        rest: Duration::from_secs(15),
-        max_rest: Duration::from_secs(300),
-    };
-
-    /// Plays `seconds word` lines: a failure class, `ok`, `healthy` or `429=hint`; prints the standing after each.
-    #[expect(clippy::needless_pass_by_value, reason = "reads better at the call")]
-    fn check(script: &str, expected: Expect) {
-        let born = Instant::now();
-        let mut member = Member::default();
-        let mut out = String::new();
-        for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let (at, word) = line.split_once(' ').unwrap();
-            let now = born + Duration::from_secs_f64(at.parse().unwrap());
-            let fail = |failure, hint: Option<u64>| {
-                let retry_after = hint.map(Duration::from_secs);
-                Outcome::Failed(Failed { retry_after, ..Failed::new(failure, "") })
-            };
-            let may = member.begin(now);
-            match word.split_once('=').unwrap_or((word, "")) {
-                ("healthy", _) => member.is_healthy(now),
-                ("look", _) => member.probe_since = None,
-                (_, _) if !may => {}
-                ("ok", _) => member.record(&Outcome::Answered, &SETTINGS, now),
-                ("429", hint) => {
-                    member.record(&fail(Failure::RateLimited, hint.parse().ok()), &SETTINGS, now);
-                }
-                (word, _) => member.record(&fail(Failure::parse(word).unwrap(), None), &SETTINGS, now),
-            }
-            let standing = match member.standing(now) {
-                Standing::Ready => "ready".to_owned(),
-                Standing::Resting { until, why } => {
-                    format!("resting until {:?}, {why}", until.duration_since(born))
-                }
-                Standing::Probing { busy, .. } => format!("probing, busy: {busy}"),
-            };
-            writeln!(out, "{line:<18} → {standing}").unwrap();
-        }
-        expected.assert_eq(&out);
-    }
-
-    #[test]
-    fn five_failures_in_a_row_rest_it_and_a_probe_brings_it_back() {
-        check(
-            "0 server_error
-             1 server_error
-             2 server_error
-             3 server_error
-             4 server_error
-             10 server_error
-             19 look
-             19 ok
-             20 server_error",
-            expect![[r"
-                0 server_error     → ready
-                1 server_error     → ready
-                2 server_error     → ready
-                3 server_error     → ready
-                4 server_error     → resting until 19s, server_error
-                10 server_error    → resting until 19s, server_error
-                19 look            → probing, busy: false
-                19 ok              → ready
-                20 server_error    → ready
-            "]],
-        );
-    }
-
-    #[test]
-    fn each_failed_probe_doubles_the_rest() {
-        check(
-            "0 timeout
-             0 timeout
-             0 timeout
-             0 timeout
-             0 timeout
-             15 timeout
-             45 timeout
-             105 ok
-             106 look",
-            expect![[r"
-                0 timeout          → ready
-                0 timeout          → ready
-                0 timeout          → ready
-                0 timeout          → ready
-                0 timeout          → resting until 15s, timeout
-                15 timeout         → resting until 45s, timeout
-                45 timeout         → resting until 105s, timeout
-                105 ok             → ready
-                106 look           → ready
-            "]],
-        );
-    }
-
-    #[test]
-    fn a_named_time_is_kept_and_a_later_one_is_never_shortened() {
-        check(
-            "0 429=30
-             1 429=5
-             29.9 look
-             30 look
-             30 429=3
-             31 auth",
-            expect![[r"
-                0 429=30           → resting until 30s, rate_limited
-                1 429=5            → resting until 30s, rate_limited
-                29.9 look          → resting until 30s, rate_limited
-                30 look            → ready
-                30 429=3           → resting until 33s, rate_limited
-                31 auth            → resting until 33s, rate_limited
-            "]],
-        );
-    }
-
-    #[test]
-    fn a_wrong_key_rests_it_and_a_health_check_does_not_cure_that() {
-        check(
-            "0 auth
-             30 healthy
-             300 look",
-            expect![[r"
-                0 auth             → resting until 300s, auth
-                30 healthy         → resting until 300s, auth
-                300 look           → probing, busy: false
-            "]],
-        );
-    }
-
-    #[test]
-    fn a_health_check_ends_the_rest_of_a_breaker() {
-        check(
-            "0 connection
-             0 connection
-             0 connection
-             0 connection
-             0 connection
-             5 healthy
-             6 ok",
-            expect![[r#"
-                0 connection       → ready
-                0 connection       → ready
-                0 connection       → ready
-                0 connection       → ready
-                0 connection       → resting until 15s, connection
-                5 healthy          → probing, busy: false
-                6 ok               → ready
-            "#]],
-        );
-    }
-
-    #[test]
-    fn faults_of_the_question_say_nothing_about_the_provider() {
-        check(
-            "0 bad_request
-             0 bad_request
-             0 content_filtered
-             0 context_too_long
-             0 bad_request
-             0 bad_request",
-            expect![[r"
-                0 bad_request      → ready
-                0 bad_request      → ready
-                0 content_filtered → ready
-                0 context_too_long → ready
-                0 bad_request      → ready
-                0 bad_request      → ready
-            "]],
-        );
-    }
-}
+mod tests;
