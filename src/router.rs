@@ -10,6 +10,7 @@ pub mod attempt;
 mod performance;
 pub mod retry;
 pub mod roster;
+mod share;
 pub mod strategy;
 
 use crate::{
@@ -18,9 +19,11 @@ use crate::{
     providers::{Finish, Provider},
 };
 use attempt::Limits;
-pub use performance::Performance;
+use performance::Performance as Solo;
 use retry::Budget;
 use roster::{BreakerSettings, Member, Standing};
+pub use share::Performance;
+use share::Share;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -142,6 +145,7 @@ struct Shared {
     players: Vec<Player>,
     settings: Settings,
     state: Mutex<State>,
+    share: Share,
 }
 
 struct State {
@@ -187,7 +191,7 @@ pub enum Event {
 }
 
 /// How a turn ended for the router.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum End {
     /// A whole answer was given.
     Answered {
@@ -197,9 +201,25 @@ pub enum End {
         finish: Finish,
         /// Who would have come before it, but rests, and after which failure.
         passed_over: Vec<(String, Failure)>,
+        /// Where the answer comes from.
+        source: Source,
     },
     /// Nobody gave a whole answer.
     Exhausted(Exhausted),
+}
+
+/// Where a whole answer comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// This turn asked; its calls were told as [`Event::Attempt`]s.
+    Asked,
+    /// Another turn asked the same at that time.
+    Joined {
+        /// Its calls, so that people can be told who failed on the way. They are in the ledger, as that turn's.
+        calls: Vec<Attempt>,
+    },
+    /// It was given a while ago.
+    Remembered,
 }
 
 /// Why nobody answered.
@@ -242,7 +262,8 @@ impl Router {
             repeats: Budget::new(settings.retry_budget),
             rng,
         };
-        Self { shared: Arc::new(Shared { players, settings, state: Mutex::new(state) }) }
+        let share = Share::new(settings.cache);
+        Self { shared: Arc::new(Shared { players, settings, state: Mutex::new(state), share }) }
     }
 
     /// The providers' names, in order.
@@ -305,9 +326,13 @@ impl Router {
 
     /// Begins a turn. Nothing is sent before [`Performance::next`] is awaited; dropping the performance hangs up everywhere.
     pub fn play(&self, ask: &Ask) -> Performance {
+        Performance::new(self, ask, Instant::now())
+    }
+
+    /// A turn of its own, whose time began at `now`.
+    fn solo(&self, ask: &Ask, now: Instant) -> Solo {
         let Ask { prompt, wish, started_at, .. } = ask;
         let settings = &self.shared.settings;
-        let now = Instant::now();
         let mut state = self.shared.state();
         state.hedges.pay_in();
         state.repeats.pay_in();
@@ -321,7 +346,7 @@ impl Router {
             .collect();
         drop(state);
         let plan = strategy::plan(settings.strategy, &candidates, settings.attempts_per_provider);
-        Performance::new(Arc::clone(&self.shared), Arc::clone(prompt), plan, *started_at, now)
+        Solo::new(Arc::clone(&self.shared), Arc::clone(prompt), plan, *started_at, now)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The loop that plays a plan: who is asked when, who wins, and who goes on when the winner breaks off.
 
 use super::{
-    End, Event, Exhausted, PROBE_POLL, Shared,
+    End, Event, Exhausted, PROBE_POLL, Shared, Source,
     attempt::{self, Live, Opened, Spoken},
     retry::{self, Next},
     roster::Standing,
@@ -21,7 +21,7 @@ const LONGEST_ANSWER: usize = 100_000;
 
 /// A turn under way.
 #[must_use = "nothing is asked before `next` is awaited"]
-pub struct Performance {
+pub(super) struct Performance {
     shared: Arc<Shared>,
     prompt: Arc<Prompt>,
     started_at: UnixMillis,
@@ -128,7 +128,7 @@ impl Performance {
     }
 
     /// The next thing that happens; none after [`Event::Ended`]. May be dropped while it waits; nothing is lost.
-    pub async fn next(&mut self) -> Option<Event> {
+    pub(super) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.told.pop_front() {
                 return Some(event);
@@ -142,7 +142,7 @@ impl Performance {
 
     /// Nobody wants the answer any more: hangs up everywhere and returns the calls that were under way.
     #[must_use = "each call is a row of the ledger"]
-    pub fn cancel(mut self) -> Vec<Attempt> {
+    pub(super) fn cancel(mut self) -> Vec<Attempt> {
         self.told.clear();
         self.hang_up(&Outcome::Cancelled);
         let told = std::mem::take(&mut self.told);
@@ -291,7 +291,12 @@ impl Performance {
         let Some((meta, live)) = self.live.take() else { return };
         let provider = self.tell(&meta, live.usage(), outcome, now);
         let passed_over = self.passed_over(&meta, now);
-        self.told.push_back(Event::Ended(End::Answered { provider, finish, passed_over }));
+        self.told.push_back(Event::Ended(End::Answered {
+            provider,
+            finish,
+            passed_over,
+            source: Source::Asked,
+        }));
         self.is_over = true;
     }
 
