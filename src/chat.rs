@@ -16,7 +16,8 @@ use crate::{
     outcome::{Attempt, Failure, Outcome},
     providers::Finish,
     router::{
-        Ask, Circle, End, Event, Exhausted, Performance, ProviderStanding, Router, Sharing, strategy::Wish,
+        Ask, Circle, End, Event, Exhausted, Performance, ProviderStanding, Router, Sharing, Source,
+        strategy::Wish,
     },
     store::{Claim, End as Ending, Store, StoreError, StoredLine, Unfinished},
 };
@@ -377,9 +378,9 @@ impl Chat {
 
     fn ended(&self, turn: &Turn, end: End, story: &Story, draft: &watch::Sender<Draft>) -> Played {
         match end {
-            End::Answered { provider, passed_over, finish } => {
+            End::Answered { provider, passed_over, finish, source } => {
                 let cut_short = finish == Finish::Length;
-                let others = story.others(&provider, &passed_over);
+                let others = story.others(&provider, &passed_over, &source);
                 let footer = match self.settings.footer {
                     Footer::Never => None,
                     Footer::Failover if others.is_empty() => wording::footer(None, &others, cut_short),
@@ -448,10 +449,20 @@ struct Story {
 }
 
 impl Story {
-    /// Why the others did not answer: those that come before `provider`, and failures on the way.
-    fn others(&self, provider: &str, passed_over: &[(String, Failure)]) -> Vec<(String, Why)> {
+    /// Why the others did not answer: those that come before `provider`, and failures on the way, be it another turn's whose
+    /// answer this is.
+    fn others(
+        &self,
+        provider: &str,
+        passed_over: &[(String, Failure)],
+        source: &Source,
+    ) -> Vec<(String, Why)> {
         let resting = passed_over.iter().map(|(name, failure)| (name.clone(), Why::Resting(*failure)));
-        let tried = self.attempts.iter().filter_map(|it| match &it.outcome {
+        let calls = match source {
+            Source::Joined { calls } => calls.as_slice(),
+            Source::Asked | Source::Remembered => &[],
+        };
+        let tried = calls.iter().chain(&self.attempts).filter_map(|it| match &it.outcome {
             Outcome::Failed(failed) if it.provider != provider || failed.failure == Failure::BrokenStream => {
                 Some((it.provider.clone(), Why::Failed(failed.failure)))
             }

@@ -72,6 +72,12 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// What this usage costs by the configured prices; none if either is not known.
     fn cost(&self, usage: Usage) -> Option<f64>;
 
+    /// Whether the model would be told the names of those who speak in this prompt. Where not, the same words of somebody
+    /// else are the same question, and may get the same answer.
+    fn names_speakers(&self, _prompt: &Prompt) -> bool {
+        true
+    }
+
     /// Sends the prompt; resolves when the answer's head is here. Dropping the future or the stream ends the call.
     fn generate(&self, prompt: Arc<Prompt>) -> BoxFuture<'static, Result<Pieces, Failed>>;
 

@@ -9,11 +9,12 @@
 pub mod attempt;
 mod ceilings;
 mod look;
-mod performance;
 mod reckon;
 pub mod retry;
 pub mod roster;
 mod samples;
+mod share;
+mod solo;
 pub mod strategy;
 
 use crate::{
@@ -23,9 +24,11 @@ use crate::{
 };
 use attempt::Limits;
 use ceilings::Gauge;
-pub use performance::Performance;
 use retry::Budget;
 use roster::{BreakerSettings, Member, Standing};
+pub use share::Performance;
+use share::Share;
+use solo::Solo;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -147,6 +150,7 @@ struct Shared {
     state: Mutex<State>,
     /// Tells those who wait that somebody's standing has changed, or that somebody has room again.
     changed: watch::Sender<()>,
+    share: Share,
 }
 
 struct State {
@@ -203,7 +207,7 @@ pub enum Event {
 }
 
 /// How a turn ended for the router.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum End {
     /// A whole answer was given.
     Answered {
@@ -213,9 +217,25 @@ pub enum End {
         finish: Finish,
         /// Who would have come before it, but rests, and after which failure.
         passed_over: Vec<(String, Failure)>,
+        /// Where the answer comes from.
+        source: Source,
     },
     /// Nobody gave a whole answer.
     Exhausted(Exhausted),
+}
+
+/// Where a whole answer comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// This turn asked; its calls were told as [`Event::Attempt`]s.
+    Asked,
+    /// Another turn asked the same at that time.
+    Joined {
+        /// Its calls, so that people can be told who failed on the way. They are in the ledger, as that turn's.
+        calls: Vec<Attempt>,
+    },
+    /// It was given a while ago.
+    Remembered,
 }
 
 /// Why nobody answered.
@@ -259,8 +279,9 @@ impl Router {
             repeats: Budget::new(settings.retry_budget),
             rng,
         };
+        let share = Share::new(settings.cache);
         let (state, changed) = (Mutex::new(state), watch::Sender::new(()));
-        Self { shared: Arc::new(Shared { players, settings, state, changed }) }
+        Self { shared: Arc::new(Shared { players, settings, state, changed, share }) }
     }
 
     /// The providers' names, in order.
@@ -353,9 +374,13 @@ impl Router {
 
     /// Begins a turn. Nothing is sent before [`Performance::next`] is awaited; dropping the performance hangs up everywhere.
     pub fn play(&self, ask: &Ask) -> Performance {
+        Performance::new(self, ask, Instant::now())
+    }
+
+    /// A turn of its own, whose time began at `now`.
+    fn solo(&self, ask: &Ask, now: Instant) -> Solo {
         let Ask { prompt, wish, started_at, .. } = ask;
         let settings = &self.shared.settings;
-        let now = Instant::now();
         let mut state = self.shared.state();
         state.hedges.pay_in();
         state.repeats.pay_in();
@@ -369,7 +394,7 @@ impl Router {
             .collect();
         drop(state);
         let plan = strategy::plan(settings.strategy, &candidates, settings.attempts_per_provider);
-        Performance::new(Arc::clone(&self.shared), Arc::clone(prompt), plan, *started_at, now)
+        Solo::new(Arc::clone(&self.shared), Arc::clone(prompt), plan, *started_at, now)
     }
 }
 

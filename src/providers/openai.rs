@@ -62,6 +62,10 @@ impl Provider for OpenAi {
         self.0.endpoint.spec.cost(usage)
     }
 
+    fn names_speakers(&self, prompt: &Prompt) -> bool {
+        prompt_text::has_several_speakers(prompt)
+    }
+
     fn generate(&self, prompt: Arc<Prompt>) -> BoxFuture<'static, Result<Pieces, Failed>> {
         let inner = Arc::clone(&self.0);
         async move { Ok(answer::pieces(inner.open(&prompt).await?, DIALECT)) }.boxed()

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// So long nothing may go on before the service counts as at rest: an event that was just read may not be in hand yet.
 const CALM: Duration = Duration::from_millis(12);
 
-/// What a test has unless its scene says otherwise: quick, and in the order of the cast.
+/// What a test has unless its scene says otherwise: quick, in the order of the cast, and each question asked anew.
 const USUAL: &str = r#"
 [chat]
 system_prompt = "Be kind."
@@ -36,6 +36,8 @@ edit_interval = "30ms"
 [router]
 strategy = "priority"
 backoff = { base = "10ms", max = "100ms" }
+coalesce = false
+cache = { entries = 0 }
 [status]
 listen = "off"
 "#;
@@ -151,6 +153,9 @@ impl House {
                     format!("{provider} {outcome}{failure}{after}")
                 })
                 .collect();
+            if line.is_empty() && state == "answered" {
+                line.push("(no call)".to_owned());
+            }
             if state != "answered" {
                 let error = error.map(|it| format!(": {it}")).unwrap_or_default();
                 line.push(format!("(turn {state}{error})"));

@@ -13,5 +13,6 @@ mod gateway;
 mod harness;
 mod limits;
 mod process;
+mod sharing;
 mod streaming;
 mod tidy;

@@ -7,7 +7,7 @@
 
 use super::{
     super::{State, ceilings::Full, roster::Standing},
-    Call, PROBE_POLL, Performance, Upcoming,
+    Call, PROBE_POLL, Solo, Upcoming,
 };
 use crate::outcome::Failure;
 use std::{sync::Arc, time::Duration};
@@ -37,7 +37,7 @@ enum Choice {
     },
 }
 
-impl Performance {
+impl Solo {
     /// Who may begin now, or when to look again.
     pub(super) fn cue(&mut self, now: Instant) -> Cue {
         if self.calls_left == 0 || self.upcoming.is_empty() {

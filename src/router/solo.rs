@@ -1,7 +1,7 @@
 //! The loop that plays a plan: who is asked when, who wins, and who goes on when the winner breaks off.
 
 use super::{
-    End, Event, Exhausted, PROBE_POLL, Shared, State,
+    End, Event, Exhausted, PROBE_POLL, Shared, Source, State,
     attempt::{self, First, Live, Opened, Spoken},
     reckon::{reckon, tokens_of},
     retry::{self, Next},
@@ -42,7 +42,7 @@ const LONGEST_OUTPUT: usize = 4 * 1024 * 1024;
 
 /// A turn under way.
 #[must_use = "nothing is asked before `next` is awaited"]
-pub struct Performance {
+pub(super) struct Solo {
     shared: Arc<Shared>,
     prompt: Arc<Prompt>,
     started_at: UnixMillis,
@@ -72,9 +72,9 @@ pub struct Performance {
     is_over: bool,
 }
 
-impl fmt::Debug for Performance {
+impl fmt::Debug for Solo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Performance")
+        f.debug_struct("Solo")
             .field("step", &self.step)
             .field("is_over", &self.is_over)
             .finish_non_exhaustive()
@@ -114,7 +114,7 @@ struct Call {
     future: BoxFuture<'static, Result<Opened, Failed>>,
 }
 
-impl Performance {
+impl Solo {
     pub(super) fn new(
         shared: Arc<Shared>,
         prompt: Arc<Prompt>,
@@ -158,7 +158,7 @@ impl Performance {
     }
 
     /// The next thing that happens; none after [`Event::Ended`]. May be dropped while it waits; nothing is lost.
-    pub async fn next(&mut self) -> Option<Event> {
+    pub(super) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.told.pop_front() {
                 return Some(event);
@@ -172,7 +172,7 @@ impl Performance {
 
     /// Nobody wants the answer any more: hangs up everywhere and returns the calls that were under way.
     #[must_use = "each call is a row of the ledger"]
-    pub fn cancel(mut self) -> Vec<Attempt> {
+    pub(super) fn cancel(mut self) -> Vec<Attempt> {
         self.told.clear();
         self.hang_up(&Outcome::Cancelled);
         let told = std::mem::take(&mut self.told);
@@ -313,7 +313,12 @@ impl Performance {
         let usage = reckon(live.usage(), self.tokens_in, self.heard);
         let provider = self.tell(&meta, usage, outcome, now);
         let passed_over = self.passed_over(&meta, now);
-        self.told.push_back(Event::Ended(End::Answered { provider, finish, passed_over }));
+        self.told.push_back(Event::Ended(End::Answered {
+            provider,
+            finish,
+            passed_over,
+            source: Source::Asked,
+        }));
         self.is_over = true;
     }
 
@@ -476,8 +481,8 @@ impl Performance {
     }
 }
 
-impl Drop for Performance {
-    /// A dropped performance must not keep a probe's place.
+impl Drop for Solo {
+    /// Whoever drops it must not keep a probe's place.
     fn drop(&mut self) {
         self.hang_up(&Outcome::Cancelled);
     }
