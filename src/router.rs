@@ -7,6 +7,7 @@
 //! people nor the store: it tells what happened as [`Event`]s and whoever asked records them.
 
 pub mod attempt;
+pub mod bandit;
 mod performance;
 pub mod retry;
 pub mod roster;
@@ -18,6 +19,7 @@ use crate::{
     providers::{Finish, Provider},
 };
 use attempt::Limits;
+use bandit::Bandit;
 pub use performance::Performance;
 use retry::Budget;
 use roster::{BreakerSettings, Member, Standing};
@@ -26,7 +28,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use strategy::{Candidate, Strategy, Wish};
+use strategy::{Candidate, Draw, Strategy, Wish};
 use tokio::time::{Instant, timeout};
 
 /// How turns are routed.
@@ -148,6 +150,9 @@ struct State {
     roster: Vec<Member>,
     hedges: Budget,
     repeats: Budget,
+    bandit: Bandit,
+    /// Turns so far.
+    round: u64,
     rng: fastrand::Rng,
 }
 
@@ -240,6 +245,8 @@ impl Router {
             roster: players.iter().map(|_| Member::default()).collect(),
             hedges: Budget::new(settings.hedge_budget),
             repeats: Budget::new(settings.retry_budget),
+            bandit: Bandit::default(),
+            round: 0,
             rng,
         };
         Self { shared: Arc::new(Shared { players, settings, state: Mutex::new(state) }) }
@@ -305,23 +312,47 @@ impl Router {
 
     /// Begins a turn. Nothing is sent before [`Performance::next`] is awaited; dropping the performance hangs up everywhere.
     pub fn play(&self, ask: &Ask) -> Performance {
-        let Ask { prompt, wish, started_at, .. } = ask;
+        let Ask { prompt, wish, session, server, started_at, .. } = ask;
         let settings = &self.shared.settings;
         let now = Instant::now();
-        let mut state = self.shared.state();
+        let names = self.names();
+        let strategy::Lineup { order, listed } = strategy::lineup(&names, wish);
+        let mut guard = self.shared.state();
+        let state = &mut *guard;
         state.hedges.pay_in();
         state.repeats.pay_in();
-        let candidates: Vec<_> = strategy::order(&self.names(), wish)
-            .into_iter()
-            .map(|provider| {
-                let learned = state.roster[provider].first_text_p95();
-                let p95 = learned.map_or(HEDGE_UNKNOWN, |it| it.clamp(HEDGE_MIN, HEDGE_MAX));
-                Candidate { provider, hedge_after: settings.hedge_after.unwrap_or(p95) }
-            })
-            .collect();
-        drop(state);
-        let plan = strategy::plan(settings.strategy, &candidates, settings.attempts_per_provider);
+        let round = state.round;
+        state.round = round.wrapping_add(1);
+        let candidates: Vec<_> = order.iter().map(|&it| self.candidate(it, &state.roster[it])).collect();
+        let strategy = wish.strategy.unwrap_or(settings.strategy);
+        let learned: Vec<usize> = if strategy == Strategy::Adaptive {
+            let can = |&it: &usize| state.roster[it].standing(now).can_be_asked();
+            let arms: Vec<usize> = order[listed..].iter().copied().filter(can).collect();
+            let arm_names: Vec<&str> = arms.iter().map(|&it| names[it]).collect();
+            let order = state.bandit.order(*server, &arm_names, &mut state.rng);
+            order.into_iter().map(|it| arms[it]).collect()
+        } else {
+            Vec::new()
+        };
+        drop(guard);
+        let draw = Draw { session: *session, round, learned: &learned };
+        let plan = strategy::plan(strategy, &candidates, listed, settings.attempts_per_provider, &draw);
         Performance::new(Arc::clone(&self.shared), Arc::clone(prompt), plan, *started_at, now)
+    }
+
+    /// What the strategies go by.
+    fn candidate(&self, provider: usize, member: &Member) -> Candidate<'_> {
+        let player = &self.shared.players[provider];
+        let learned = member.first_text_p95();
+        let p95 = learned.map_or(HEDGE_UNKNOWN, |it| it.clamp(HEDGE_MIN, HEDGE_MAX));
+        Candidate {
+            provider,
+            name: player.provider.name(),
+            hedge_after: self.shared.settings.hedge_after.unwrap_or(p95),
+            weight: player.weight,
+            first_text: learned,
+            price: player.price,
+        }
     }
 }
 
