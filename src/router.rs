@@ -8,6 +8,7 @@
 
 pub mod attempt;
 pub mod bandit;
+pub mod ceilings;
 mod performance;
 pub mod retry;
 pub mod roster;
