@@ -86,6 +86,28 @@ impl Failure {
         }
     }
 
+    /// Whether the question is at fault, so that it says nothing about the provider.
+    #[must_use]
+    pub fn is_of_the_question(self) -> bool {
+        match self {
+            Self::ContextTooLong | Self::ContentFiltered | Self::UnsupportedParameter | Self::BadRequest => {
+                true
+            }
+            Self::RateLimited
+            | Self::QuotaExhausted
+            | Self::Overloaded
+            | Self::ServerError
+            | Self::Timeout
+            | Self::Connection
+            | Self::BrokenStream
+            | Self::Malformed
+            | Self::Empty
+            | Self::Auth
+            | Self::RegionBlocked
+            | Self::ModelUnavailable => false,
+        }
+    }
+
     /// Reads the word back.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {

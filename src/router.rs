@@ -7,6 +7,7 @@
 //! people nor the store: it tells what happened as [`Event`]s and whoever asked records them.
 
 pub mod attempt;
+mod bandit;
 mod ceilings;
 mod look;
 mod reckon;
@@ -19,10 +20,11 @@ pub mod strategy;
 
 use crate::{
     message::{ChannelId, GuildId, Prompt, ToolCall, UnixMillis},
-    outcome::{Attempt, Failed, Failure, Rest},
+    outcome::{Attempt, Failed, Failure, Lesson, Rest},
     providers::{Finish, Provider},
 };
 use attempt::Limits;
+use bandit::Bandit;
 use ceilings::Gauge;
 use retry::Budget;
 use roster::{BreakerSettings, Member, Standing};
@@ -30,11 +32,12 @@ pub use share::Performance;
 use share::Share;
 use solo::Solo;
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use strategy::{Candidate, Strategy, Wish};
+use strategy::{Candidate, Draw, Strategy, Wish};
 use tokio::{sync::watch, time::Instant};
 
 /// How turns are routed.
@@ -158,6 +161,9 @@ struct State {
     gauges: Vec<Gauge>,
     hedges: Budget,
     repeats: Budget,
+    bandit: Bandit,
+    /// Turns so far.
+    round: u64,
     rng: fastrand::Rng,
 }
 
@@ -277,6 +283,8 @@ impl Router {
             gauges: players.iter().map(|it| Gauge::new(it.ceilings)).collect(),
             hedges: Budget::new(settings.hedge_budget),
             repeats: Budget::new(settings.retry_budget),
+            bandit: Bandit::default(),
+            round: 0,
             rng,
         };
         let share = Share::new(settings.cache);
@@ -372,6 +380,23 @@ impl Router {
         self.shared.tell_all();
     }
 
+    /// Teaches `adaptive` what happened before this process began, or what people think of an answer. What this router's own calls
+    /// teach, it knows.
+    pub fn learn(&self, lessons: &[Lesson]) {
+        let mut state = self.shared.state();
+        lessons.iter().for_each(|it| state.bandit.learn(it));
+    }
+
+    /// Takes up what providers cost on the day of `at` before this process began.
+    pub fn take_up_spending(&self, spent: &BTreeMap<String, f64>, at: UnixMillis) {
+        let mut state = self.shared.state();
+        for (player, gauge) in self.shared.players.iter().zip(&mut state.gauges) {
+            if let Some(money) = spent.get(player.provider.name()) {
+                gauge.restore_spent(*money, at);
+            }
+        }
+    }
+
     /// Begins a turn. Nothing is sent before [`Performance::next`] is awaited; dropping the performance hangs up everywhere.
     pub fn play(&self, ask: &Ask) -> Performance {
         Performance::new(self, ask, Instant::now())
@@ -379,22 +404,46 @@ impl Router {
 
     /// A turn of its own, whose time began at `now`.
     fn solo(&self, ask: &Ask, now: Instant) -> Solo {
-        let Ask { prompt, wish, started_at, .. } = ask;
+        let Ask { wish, session, server, .. } = ask;
         let settings = &self.shared.settings;
-        let mut state = self.shared.state();
+        let names = self.names();
+        let strategy::Lineup { order, listed } = strategy::lineup(&names, wish);
+        let mut guard = self.shared.state();
+        let state = &mut *guard;
         state.hedges.pay_in();
         state.repeats.pay_in();
-        let candidates: Vec<_> = strategy::order(&self.names(), wish)
-            .into_iter()
-            .map(|provider| {
-                let learned = state.roster[provider].first_text_p95();
-                let p95 = learned.map_or(HEDGE_UNKNOWN, |it| it.clamp(HEDGE_MIN, HEDGE_MAX));
-                Candidate { provider, hedge_after: settings.hedge_after.unwrap_or(p95) }
-            })
-            .collect();
-        drop(state);
-        let plan = strategy::plan(settings.strategy, &candidates, settings.attempts_per_provider);
-        Solo::new(Arc::clone(&self.shared), Arc::clone(prompt), plan, *started_at, now)
+        let round = state.round;
+        state.round = round.wrapping_add(1);
+        let candidates: Vec<_> = order.iter().map(|&it| self.candidate(it, &state.roster[it])).collect();
+        let strategy = wish.strategy.unwrap_or(settings.strategy);
+        let learned: Vec<usize> = if strategy == Strategy::Adaptive {
+            let can = |&it: &usize| state.roster[it].standing(now).can_be_asked();
+            let arms: Vec<usize> = order[listed..].iter().copied().filter(can).collect();
+            let arm_names: Vec<&str> = arms.iter().map(|&it| names[it]).collect();
+            let order = state.bandit.order(*server, &arm_names, &mut state.rng);
+            order.into_iter().map(|it| arms[it]).collect()
+        } else {
+            Vec::new()
+        };
+        drop(guard);
+        let draw = Draw { session: *session, round, learned: &learned };
+        let plan = strategy::plan(strategy, &candidates, listed, settings.attempts_per_provider, &draw);
+        Solo::new(Arc::clone(&self.shared), ask, plan, now)
+    }
+
+    /// What the strategies go by.
+    fn candidate(&self, provider: usize, member: &Member) -> Candidate<'_> {
+        let player = &self.shared.players[provider];
+        let learned = member.first_text_p95();
+        let p95 = learned.map_or(HEDGE_UNKNOWN, |it| it.clamp(HEDGE_MIN, HEDGE_MAX));
+        Candidate {
+            provider,
+            name: player.provider.name(),
+            hedge_after: self.shared.settings.hedge_after.unwrap_or(p95),
+            weight: player.weight,
+            first_text: member.first_text_median(),
+            price: player.price,
+        }
     }
 }
 

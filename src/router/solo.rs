@@ -1,16 +1,17 @@
 //! The loop that plays a plan: who is asked when, who wins, and who goes on when the winner breaks off.
 
 use super::{
-    End, Event, Exhausted, PROBE_POLL, Shared, Source, State,
+    Ask, End, Event, Exhausted, PROBE_POLL, Shared, Source, State,
     attempt::{self, First, Live, Opened, Spoken},
+    ceilings::Ticket,
     reckon::{reckon, tokens_of},
     retry::{self, Next},
     roster::{Begun, Standing},
     strategy::Plan,
 };
 use crate::{
-    message::{Prompt, ToolCall, UnixMillis},
-    outcome::{Attempt, Failed, Failure, Outcome, Usage},
+    message::{GuildId, Prompt, ToolCall, UnixMillis},
+    outcome::{Attempt, Failed, Failure, Lesson, Outcome, Taught, Usage},
     providers::Finish,
 };
 use futures::future::BoxFuture;
@@ -45,6 +46,7 @@ const LONGEST_OUTPUT: usize = 4 * 1024 * 1024;
 pub(super) struct Solo {
     shared: Arc<Shared>,
     prompt: Arc<Prompt>,
+    server: Option<GuildId>,
     started_at: UnixMillis,
     born: Instant,
     deadline: Instant,
@@ -55,7 +57,6 @@ pub(super) struct Solo {
     /// Tokens of the prompt, and those together with the longest answer: reckoned.
     tokens_in: u64,
     tokens_ahead: u64,
-    today: UnixMillis,
     /// Tells when somebody's standing has changed.
     changed: watch::Receiver<()>,
     /// It has asked for looks at those who are not well.
@@ -91,13 +92,16 @@ struct Upcoming {
     not_before: Instant,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Meta {
     upcoming: Upcoming,
     begun: Begun,
     step: u32,
     started: Instant,
     first_text: Option<Duration>,
+    /// Its place below the provider's ceilings; given back when the call is told.
+    ticket: Option<Ticket>,
+    is_sent: bool,
 }
 
 /// When the next one joins those that are being waited for.
@@ -115,13 +119,8 @@ struct Call {
 }
 
 impl Solo {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        prompt: Arc<Prompt>,
-        plan: Plan,
-        started_at: UnixMillis,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, ask: &Ask, plan: Plan, now: Instant) -> Self {
+        let Ask { prompt, server, started_at, .. } = ask;
         let upcoming = plan.steps.into_iter().enumerate().map(|(place, step)| Upcoming {
             place,
             provider: step.provider,
@@ -129,17 +128,17 @@ impl Solo {
             tries: 0,
             not_before: now,
         });
-        let tokens_in = tokens_of(&prompt);
+        let tokens_in = tokens_of(prompt);
         Self {
             changed: shared.changed.subscribe(),
             has_called: false,
             tokens_in,
             tokens_ahead: tokens_in + u64::from(prompt.reply_tokens),
-            today: started_at,
             deadline: now + shared.settings.turn_timeout,
             shared,
-            prompt,
-            started_at,
+            prompt: Arc::clone(prompt),
+            server: *server,
+            started_at: *started_at,
             born: now,
             upcoming: upcoming.collect(),
             running: Vec::new(),
@@ -173,7 +172,6 @@ impl Solo {
     /// Nobody wants the answer any more: hangs up everywhere and returns the calls that were under way.
     #[must_use = "each call is a row of the ledger"]
     pub(super) fn cancel(mut self) -> Vec<Attempt> {
-        self.told.clear();
         self.hang_up(&Outcome::Cancelled);
         let told = std::mem::take(&mut self.told);
         told.into_iter()
@@ -212,7 +210,7 @@ impl Solo {
     fn begin(&mut self, index: usize, now: Instant) {
         let mut upcoming = self.upcoming.remove(index);
         let player = &self.shared.players[upcoming.provider];
-        let begun = {
+        let (begun, ticket) = {
             let mut state = self.shared.state();
             if upcoming.tries > 0 && !state.repeats.take() {
                 return;
@@ -223,8 +221,10 @@ impl Solo {
                 drop(state);
                 return self.upcoming.push(upcoming);
             };
-            state.gauges[upcoming.provider].begin(now, self.tokens_ahead);
-            begun
+            // It has been asked whether it may, under another hold of the lock: full by a hair is not full.
+            let at = self.started_at.plus(now.duration_since(self.born));
+            let ticket = state.gauges[upcoming.provider].begin(now, at, self.tokens_ahead).ok();
+            (begun, ticket)
         };
         upcoming.tries += 1;
         self.calls_left -= 1;
@@ -232,7 +232,8 @@ impl Solo {
         let accepted = Arc::new(AtomicBool::new(false));
         let (provider, prompt) = (Arc::clone(&player.provider), Arc::clone(&self.prompt));
         let future = attempt::open(provider, prompt, player.limits, now, Arc::clone(&accepted));
-        let meta = Meta { upcoming, begun, step: self.step, started: now, first_text: None };
+        let meta =
+            Meta { upcoming, begun, step: self.step, started: now, first_text: None, ticket, is_sent: false };
         self.step += 1;
         self.running.push(Call { meta, accepted, future: Box::pin(future) });
     }
@@ -243,7 +244,7 @@ impl Solo {
         match ended {
             Err(failed) => {
                 let usage = self.reckoned(Usage::default(), &accepted, 0);
-                self.failed(&meta, usage, failed, now);
+                self.failed(meta, usage, failed, now);
             }
             Ok(Opened { first, pieces, usage }) => {
                 let took = now.duration_since(meta.started);
@@ -309,9 +310,9 @@ impl Solo {
 
     /// The live answer ends here: whole, or as long as an answer may be.
     fn answered(&mut self, outcome: Outcome, finish: Finish, now: Instant) {
-        let Some((meta, live)) = self.live.take() else { return };
+        let Some((mut meta, live)) = self.live.take() else { return };
         let usage = reckon(live.usage(), self.tokens_in, self.heard);
-        let provider = self.tell(&meta, usage, outcome, now);
+        let provider = self.tell(&mut meta, usage, outcome, now);
         let passed_over = self.passed_over(&meta, now);
         self.told.push_back(Event::Ended(End::Answered {
             provider,
@@ -341,16 +342,16 @@ impl Solo {
     fn broke_off(&mut self, failed: Failed, now: Instant) {
         let Some((meta, live)) = self.live.take() else { return };
         let usage = reckon(live.usage(), self.tokens_in, self.heard);
-        self.failed(&meta, usage, failed, now);
+        self.failed(meta, usage, failed, now);
         if !self.shared.settings.rewrite && !self.is_over {
             self.exhausted(false);
         }
     }
 
     /// A call failed: it is told, and decides who goes on.
-    fn failed(&mut self, meta: &Meta, usage: Usage, failed: Failed, now: Instant) {
+    fn failed(&mut self, mut meta: Meta, usage: Usage, failed: Failed, now: Instant) {
         let failure = failed.failure;
-        let name = self.tell(meta, usage, Outcome::Failed(failed.clone()), now);
+        let name = self.tell(&mut meta, usage, Outcome::Failed(failed.clone()), now);
         self.failures.push((name, failed));
         self.idle_since = now;
         self.join = Some(Join { at: now, is_extra: false });
@@ -386,10 +387,10 @@ impl Solo {
     fn overtake(&mut self) {
         let now = Instant::now();
         let mut available = Vec::with_capacity(self.running.len() + self.upcoming.len());
-        for call in std::mem::take(&mut self.running) {
+        for mut call in std::mem::take(&mut self.running) {
             let usage = self.reckoned(Usage::default(), &call.accepted, 0);
             self.note_no_text(&call.meta, now);
-            self.tell(&call.meta, usage, Outcome::Overtaken, now);
+            self.tell(&mut call.meta, usage, Outcome::Overtaken, now);
             // It was no failure, so that it may be asked as if it had not been.
             self.calls_left += 1;
             available.push(Upcoming { tries: call.meta.upcoming.tries - 1, ..call.meta.upcoming });
@@ -425,8 +426,8 @@ impl Solo {
         let mut calls: Vec<_> = running.collect();
         let live = self.live.take();
         calls.extend(live.map(|(meta, live)| (meta, reckon(live.usage(), self.tokens_in, self.heard))));
-        for (meta, usage) in calls {
-            let name = self.tell(&meta, usage, outcome.clone(), now);
+        for (mut meta, usage) in calls {
+            let name = self.tell(&mut meta, usage, outcome.clone(), now);
             if let Some(failed) = outcome.failed() {
                 self.failures.push((name, failed.clone()));
             }
@@ -450,20 +451,10 @@ impl Solo {
     }
 
     /// Tells a call's end to the roster and to whoever listens. Returns the provider's name.
-    fn tell(&mut self, meta: &Meta, usage: Usage, outcome: Outcome, now: Instant) -> String {
-        let place = meta.upcoming.provider;
-        let provider = &self.shared.players[place].provider;
+    fn tell(&mut self, meta: &mut Meta, usage: Usage, outcome: Outcome, now: Instant) -> String {
+        let provider = &self.shared.players[meta.upcoming.provider].provider;
         let cost = provider.cost(usage);
-        {
-            let mut state = self.shared.state();
-            let State { roster, gauges, .. } = &mut *state;
-            let before = roster[place].standing(now);
-            roster[place].record(meta.begun, &outcome, &self.shared.settings.breaker, now);
-            let was_full = gauges[place].end(now, self.today, self.tokens_ahead, usage, cost);
-            if was_full || roster[place].standing(now) != before {
-                self.shared.tell_all();
-            }
-        }
+        self.settle(meta, usage, cost, &outcome, now);
         let attempt = Attempt {
             step: meta.step,
             provider: provider.name().to_owned(),
@@ -476,8 +467,32 @@ impl Solo {
             cost,
         };
         let name = attempt.provider.clone();
-        self.told.push_back(Event::Attempt(attempt));
+        // One that was given up before anything was sent is no call.
+        if meta.is_sent {
+            self.told.push_back(Event::Attempt(attempt));
+        }
         name
+    }
+
+    /// Tells a call's end to those who keep the books: breaker, ceilings, and what is learned.
+    fn settle(&self, meta: &mut Meta, usage: Usage, cost: Option<f64>, outcome: &Outcome, now: Instant) {
+        let place = meta.upcoming.provider;
+        let at = self.started_at.plus(now.duration_since(self.born));
+        let mut state = self.shared.state();
+        let State { roster, gauges, bandit, .. } = &mut *state;
+        let (member, gauge) = (&mut roster[place], &mut gauges[place]);
+        let before = (member.standing(now), gauge.may_begin(now, at, 0));
+        member.record(meta.begun, outcome, &self.shared.settings.breaker, now);
+        if let Some(ticket) = meta.ticket.take() {
+            gauge.end(ticket, usage, cost, now, at);
+        }
+        if let Some(taught) = taught(outcome, meta.first_text, cost) {
+            let provider = self.shared.players[place].provider.name().to_owned();
+            bandit.learn(&Lesson { server: self.server, provider, taught });
+        }
+        if (member.standing(now), gauge.may_begin(now, at, 0)) != before {
+            self.shared.tell_all();
+        }
     }
 }
 
@@ -488,9 +503,20 @@ impl Drop for Solo {
     }
 }
 
+/// What is learned from a call: nothing from one that nobody waited for, or whose question was at fault.
+fn taught(outcome: &Outcome, first_text: Option<Duration>, cost: Option<f64>) -> Option<Taught> {
+    match outcome {
+        Outcome::Answered => first_text.map(|first_text| Taught::Answered { first_text, cost }),
+        Outcome::Failed(failed) if failed.failure.is_of_the_question() => None,
+        Outcome::Failed(_) => Some(Taught::Failed),
+        Outcome::Overtaken | Outcome::Cancelled => None,
+    }
+}
+
 async fn first_to_end(running: &mut [Call]) -> (usize, Result<Opened, Failed>) {
     poll_fn(|cx| {
         for (index, call) in running.iter_mut().enumerate() {
+            call.meta.is_sent = true;
             if let Poll::Ready(ended) = call.future.as_mut().poll(cx) {
                 return Poll::Ready((index, ended));
             }

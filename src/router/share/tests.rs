@@ -303,7 +303,7 @@ fn others() -> Vec<Ask> {
         wish(Wish { first: vec!["beta".to_owned()], ..Wish::default() }),
         wish(Wish { first: vec!["beta".to_owned()], strict: true, ..Wish::default() }),
         wish(Wish { off: vec!["beta".to_owned()], ..Wish::default() }),
-        wish(Wish { strategy: Some(Strategy::Race), ..Wish::default() }),
+        wish(Wish { strategy: Some(Strategy::Cheapest), ..Wish::default() }),
         with(|_, it| it.system = "Be kind.".to_owned()),
         with(|_, it| it.reply_tokens = 101),
         with(|_, it| it.lines[0].text = "how?".to_owned()),

@@ -77,6 +77,7 @@ impl Solo {
     /// Who of those in line may begin at once: the first who is ready, else the first whom others would come before.
     fn choose(&self, state: &mut State, is_alone: bool, now: Instant) -> Choice {
         let is_looked_after = self.shared.settings.health_check.is_some();
+        let at = self.started_at.plus(now.duration_since(self.born));
         let (mut second, mut soonest, mut is_hope) = (None, None::<Instant>, false);
         // Asking the same one again is for when nobody else is at it.
         for (index, it) in self.upcoming.iter().enumerate().filter(|(_, it)| is_alone || it.tries == 0) {
@@ -86,7 +87,7 @@ impl Solo {
                 Standing::Probing { busy: true, .. } => now + PROBE_POLL,
                 Standing::Resting { until, .. } => until,
             };
-            let may = state.gauges[it.provider].may_begin(now, self.today, self.tokens_ahead);
+            let may = state.gauges[it.provider].may_begin(now, at, self.tokens_ahead);
             let free_at = match may {
                 Ok(()) => free_at,
                 Err(Full::Until(at)) => free_at.max(at),
@@ -123,7 +124,7 @@ impl Solo {
             return;
         }
         for call in &self.running {
-            let meta = call.meta;
+            let meta = &call.meta;
             if meta.upcoming.joined_after.is_some_and(|after| now.duration_since(meta.started) >= after) {
                 state.roster[meta.upcoming.provider].is_doubted(Failure::Timeout, now);
                 self.shared.tell_all();

@@ -206,11 +206,22 @@ pub(super) fn house(cast: &[(&'static str, &[&'static str])], settings: Settings
 
 /// A house of (name, script, whether its health address lies).
 pub(super) fn house_of(cast: Vec<(&'static str, Script, bool)>, settings: Settings) -> House {
+    house_with(cast, settings, |_, player| player)
+}
+
+/// The same, with more said of each provider: its place, and what it is otherwise.
+pub(super) fn house_with(
+    cast: Vec<(&'static str, Script, bool)>,
+    settings: Settings,
+    mut more: impl FnMut(usize, Player) -> Player,
+) -> House {
     let log = Arc::<Mutex<Vec<String>>>::default();
     let born = Instant::now();
     let players = cast.into_iter().enumerate().map(|(place, (name, script, lies))| {
         let window = 1000 * (1 + u32::try_from(place).unwrap());
-        player(Scripted { name, script, window, lies, log: Arc::clone(&log), born, named: Arc::default() })
+        let scripted =
+            Scripted { name, script, window, lies, log: Arc::clone(&log), born, named: Arc::default() };
+        more(place, player(scripted))
     });
     let router = Router::new(players.collect(), settings, fastrand::Rng::with_seed(1));
     House { router, log, born }

@@ -2,11 +2,11 @@
 //!
 //! A failure prints its seed; `NEVERDARK_SEED=17 cargo test --lib seeds` plays that one alone.
 
-use super::cast::{House, Script, house_of, question, settings};
+use super::cast::{House, Script, house_with, question, settings};
 use crate::{
     outcome::Outcome,
     router::{
-        Ask, End, Event, Settings,
+        Ask, Ceilings, End, Event, Settings,
         strategy::{Strategy, Wish},
     },
 };
@@ -80,7 +80,20 @@ fn world(rng: &mut Rng) -> World {
     let mut settings = settings(STRATEGIES[rng.usize(0..STRATEGIES.len())]);
     settings.health_check = rng.bool().then_some(Duration::from_secs(30));
     settings.attempts_per_provider = rng.u32(1..4);
-    World { house: house_of(cast, settings.clone()), settings, healthy: NAMES[healthy], providers }
+    let house = house_with(cast, settings.clone(), |place, mut player| {
+        player.weight = rng.u32(0..4);
+        player.price = rng.bool().then(|| (rng.f64(), rng.f64() * 4.0));
+        if place != healthy {
+            player.ceilings = Ceilings {
+                concurrent: rng.u32(0..3),
+                requests_per_minute: rng.bool().then(|| rng.u32(1..10)),
+                tokens_per_minute: rng.bool().then(|| rng.u32(50..2000)),
+                daily_budget: rng.bool().then(|| rng.f64() * 50.0),
+            };
+        }
+        player
+    });
+    World { house, settings, healthy: NAMES[healthy], providers }
 }
 
 /// How a turn went.
