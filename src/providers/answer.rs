@@ -102,17 +102,22 @@ impl Body {
 
     /// The next bytes; none at the end, which is also when usage does not come.
     async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Failed> {
+        let until = self.usage_until(Instant::now());
         let Some(response) = &mut self.response else { return Ok(None) };
-        if std::mem::take(&mut self.reading.answer.spoke_on) || self.reading.answer.finish.is_none() {
-            self.usage_until = None;
-        }
-        let chunk = if self.reading.answer.finish.is_some() {
-            let until = *self.usage_until.get_or_insert_with(|| Instant::now() + USAGE_WITHIN);
-            timeout_at(until, response.chunk()).await.unwrap_or(Ok(None))
-        } else {
-            response.chunk().await
+        let chunk = match until {
+            Some(until) => timeout_at(until, response.chunk()).await.unwrap_or(Ok(None)),
+            None => response.chunk().await,
         };
         chunk.map_err(|_| Failed::new(Failure::Connection, "lost in the answer"))
+    }
+
+    /// Until when more bytes are waited for, once the finish was said; anew whenever text followed it.
+    fn usage_until(&mut self, now: Instant) -> Option<Instant> {
+        let answer = &mut self.reading.answer;
+        if std::mem::take(&mut answer.spoke_on) || answer.finish.is_none() {
+            self.usage_until = None;
+        }
+        answer.finish.is_some().then(|| *self.usage_until.get_or_insert(now + USAGE_WITHIN))
     }
 }
 

@@ -413,6 +413,23 @@ fn a_body_reads_the_same_byte_by_byte() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn usage_is_waited_for_from_the_last_finish_on() {
+    let born = Instant::now();
+    let mut body = Body { response: None, usage_until: None, reading: Reading::new(Answer::new(DIALECT)) };
+    let mut until = |after: u64, bytes: &str| {
+        body.reading.take(bytes.as_bytes());
+        while body.reading.next().is_some() {}
+        let until = body.usage_until(born + Duration::from_millis(after));
+        until.map(|until| until.duration_since(born).as_millis())
+    };
+    assert_eq!(until(0, HELLO), None);
+    assert_eq!(until(100, STOP), Some(1100));
+    assert_eq!(until(600, COMMENT), Some(1100), "nothing was said");
+    assert_eq!(until(900, ANA_STOP), Some(1900), "a host with a finish in every chunk");
+    assert_eq!(until(1000, ANA), None);
+}
+
 #[tokio::test]
 async fn behind_an_error_there_is_nothing_and_nobody_spins() {
     let stream = [HELLO, TOO_FAST].concat();
