@@ -93,6 +93,7 @@ fn log(turn: &TurnId, attempt: &Attempt) {
             failure = %failed.failure,
             http_status = failed.http_status,
             detail = failed.detail,
+            request_id = failed.request_id,
             took_ms,
             "{provider} failed: {failed}"
         ),

@@ -133,12 +133,14 @@ pub struct Failed {
     /// A short machine word for operators (the vendor's error code or type, or our own, such as `no finish`); never
     /// the vendor's free text, which may quote the prompt or the key.
     pub detail: String,
+    /// The id by which the vendor's support finds the call, where an answer named one.
+    pub request_id: Option<String>,
 }
 
 impl Failed {
     /// A failure of this class, with a word for operators and nothing else known.
     pub fn new(failure: Failure, detail: impl Into<String>) -> Self {
-        Self { failure, http_status: None, retry_after: None, detail: detail.into() }
+        Self { failure, http_status: None, retry_after: None, detail: detail.into(), request_id: None }
     }
 }
 

@@ -32,7 +32,8 @@ pub enum Piece {
     Reasoning(String),
     /// A part of a call to a tool of the program that asked; such an answer may have no text at all.
     ToolCall(ToolCall),
-    /// Something came that says nothing: a comment that keeps the connection, a chunk with a role only.
+    /// Something came that says nothing: a comment that keeps the connection, a chunk with a role only. At most once for
+    /// what came together, and not when a text or a thought came with it.
     Alive,
     /// Tokens used by the whole call; at most once, right before the end, be it a finish or a failure.
     Usage(Usage),

@@ -2,10 +2,18 @@
 //!
 //! A closed socket proves nothing: load balancers close cut streams cleanly, and `[DONE]` is missing at several vendors.
 //! So an answer is whole when a finish was said, and [`Piece::Finish`] is the last piece of such an answer and of no other.
-//! Once it was said, only usage can follow; an error behind it takes nothing back.
+//! Once it was said, only usage can follow; an error behind it takes nothing back. So the error 400 "Token limit reached"
+//! that OpenRouter sends behind the finish `length` is no fault: it says once more that the answer was cut at the limit.
+//! But some hosts write a finish into every chunk. Where text follows a finish, none is believed any more that an error
+//! or a lost socket follows.
 //!
 //! How it fails says how far it got: before the first piece the vendor's own class is told (`Connection` for a lost
 //! socket, `Malformed` for nonsense); after it, `BrokenStream`, unless the class says something that outlasts this call.
+//! How long the provider asks to be left alone is told in any case.
+
+mod stray;
+#[cfg(test)]
+mod tests;
 
 use super::{Finish, Piece, Pieces, sse, verdict};
 use crate::outcome::{Failed, Failure, Usage};
@@ -54,9 +62,63 @@ pub(super) struct Dialect {
 
 /// The pieces of an answer whose head said 200.
 pub(super) fn pieces(response: Response, dialect: Dialect) -> Pieces {
-    let answer = Answer::new(dialect, response.status().as_u16());
-    let body = Body { response: Some(response), form: Form::Unknown, bytes: 0, usage_until: None, answer };
+    let answer = Answer {
+        status: response.status().as_u16(),
+        request_id: verdict::request_id(response.headers()),
+        ..Answer::new(dialect)
+    };
+    let body = Body { response: Some(response), usage_until: None, reading: Reading::new(answer) };
     stream::unfold(body, |mut body| async { body.next().await.map(|piece| (piece, body)) }).boxed()
+}
+
+/// A body that is being read.
+struct Body {
+    /// Given away as soon as nothing more is wanted of it, which closes the socket.
+    response: Option<Response>,
+    usage_until: Option<Instant>,
+    reading: Reading,
+}
+
+impl Body {
+    async fn next(&mut self) -> Option<Result<Piece, Failed>> {
+        loop {
+            let piece = self.reading.next();
+            if self.reading.answer.over {
+                self.response = None;
+            }
+            if piece.is_some() || self.reading.answer.over {
+                return piece;
+            }
+            match self.chunk().await {
+                Ok(Some(chunk)) => self.reading.take(chunk.as_ref()),
+                Ok(None) => {
+                    self.response = None;
+                    self.reading.close();
+                }
+                Err(failed) => self.reading.answer.fail(failed),
+            }
+        }
+    }
+
+    /// The next bytes; none at the end, which is also when usage does not come.
+    async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Failed> {
+        let until = self.usage_until(Instant::now());
+        let Some(response) = &mut self.response else { return Ok(None) };
+        let chunk = match until {
+            Some(until) => timeout_at(until, response.chunk()).await.unwrap_or(Ok(None)),
+            None => response.chunk().await,
+        };
+        chunk.map_err(|_| Failed::new(Failure::Connection, "lost in the answer"))
+    }
+
+    /// Until when more bytes are waited for, once the finish was said; anew whenever text followed it.
+    fn usage_until(&mut self, now: Instant) -> Option<Instant> {
+        let answer = &mut self.reading.answer;
+        if std::mem::take(&mut answer.spoke_on) || answer.finish.is_none() {
+            self.usage_until = None;
+        }
+        answer.finish.is_some().then(|| *self.usage_until.get_or_insert(now + USAGE_WITHIN))
+    }
 }
 
 /// How the body is written. Its first byte tells, where content types lie.
@@ -66,54 +128,35 @@ enum Form {
     Whole(Vec<u8>),
 }
 
-/// A body that is being read.
-struct Body {
-    /// Given away as soon as nothing more is wanted of it, which closes the socket.
-    response: Option<Response>,
+/// What the bytes so far say. Pure.
+struct Reading {
     form: Form,
     bytes: usize,
-    usage_until: Option<Instant>,
     answer: Answer,
 }
 
-impl Body {
-    async fn next(&mut self) -> Option<Result<Piece, Failed>> {
+impl Reading {
+    fn new(answer: Answer) -> Self {
+        Self { form: Form::Unknown, bytes: 0, answer }
+    }
+
+    /// The next piece that the bytes so far have; none while more are needed, and after the end.
+    fn next(&mut self) -> Option<Result<Piece, Failed>> {
         loop {
-            if self.answer.over {
-                self.response = None;
-            }
             if let Some(piece) = self.answer.ready.pop_front() {
                 return Some(piece);
             }
-            if self.answer.over {
-                return None;
-            }
-            if let Form::Events(reader) = &mut self.form
-                && let Some(event) = reader.next_event()
-            {
-                self.answer.hear(event);
-                continue;
-            }
-            match self.chunk().await {
-                Ok(Some(chunk)) => self.take(chunk.as_ref()),
-                Ok(None) => self.close(),
-                Err(failed) => self.answer.fail(failed),
+            match &mut self.form {
+                Form::Events(reader) if !self.answer.over => match reader.next_event() {
+                    Some(event) => self.answer.hear(event),
+                    None => return self.answer.sign_of_life().map(Ok),
+                },
+                Form::Unknown | Form::Whole(_) | Form::Events(_) => return None,
             }
         }
     }
 
-    /// The next bytes; none at the end, which is also when usage does not come.
-    async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Failed> {
-        let Some(response) = &mut self.response else { return Ok(None) };
-        let chunk = if self.answer.finish.is_some() {
-            let until = *self.usage_until.get_or_insert_with(|| Instant::now() + USAGE_WITHIN);
-            timeout_at(until, response.chunk()).await.unwrap_or(Ok(None))
-        } else {
-            response.chunk().await
-        };
-        chunk.map_err(|_| Failed::new(Failure::Connection, "lost in the answer"))
-    }
-
+    /// More bytes.
     fn take(&mut self, chunk: &[u8]) {
         self.bytes += chunk.len();
         let text = chunk.trim_ascii_start();
@@ -140,9 +183,8 @@ impl Body {
         }
     }
 
-    /// The body is at its end, so that nothing more is to be read.
+    /// The body is at its end.
     fn close(&mut self) {
-        self.response = None;
         match std::mem::replace(&mut self.form, Form::Unknown) {
             Form::Unknown => self.answer.fail(Failed::new(Failure::Malformed, "empty body")),
             Form::Whole(body) => self.answer.hear_whole(&body),
@@ -157,10 +199,21 @@ impl Body {
     }
 }
 
+/// What came since the last bytes were asked for.
+#[derive(Clone, Copy, PartialEq)]
+enum Sign {
+    None,
+    /// Something that says nothing.
+    Alive,
+    /// A text or a thought.
+    Piece,
+}
+
 /// What was heard so far, and what follows from it. Pure.
 struct Answer {
     dialect: Dialect,
     status: u16,
+    request_id: Option<String>,
     /// What the caller has not taken yet.
     ready: VecDeque<Result<Piece, Failed>>,
     /// An event was heard, whatever it said.
@@ -169,29 +222,41 @@ struct Answer {
     begun: bool,
     /// A piece with a word in it was told.
     spoken: bool,
+    sign: Sign,
     refused: bool,
     /// White space that is told only when a word follows: an answer of white space is none.
     held: String,
     text_bytes: usize,
+    /// JSON without `data:`, as far as it was heard.
+    stray: stray::Json,
     usage: Option<Usage>,
     finish: Option<Finish>,
+    /// A finish that was none, since text followed it.
+    early_finish: Option<Finish>,
+    /// Text followed a finish just now.
+    spoke_on: bool,
     over: bool,
 }
 
 impl Answer {
-    fn new(dialect: Dialect, status: u16) -> Self {
+    fn new(dialect: Dialect) -> Self {
         Self {
             dialect,
-            status,
+            status: 200,
+            request_id: None,
             ready: VecDeque::new(),
             heard: false,
             begun: false,
             spoken: false,
+            sign: Sign::None,
             refused: false,
             held: String::new(),
             text_bytes: 0,
+            stray: stray::Json::default(),
             usage: None,
             finish: None,
+            early_finish: None,
+            spoke_on: false,
             over: false,
         }
     }
@@ -201,18 +266,23 @@ impl Answer {
             return;
         }
         let (is_error, data) = match event {
+            Ok(sse::Event::Comment) => return self.is_alive(),
             Ok(sse::Event::Message { event, data }) => (event == "error", data),
-            // Old llama.cpp servers.
-            Ok(sse::Event::Stray { field, value }) if field == "error" => (true, value),
-            Ok(sse::Event::Stray { .. }) => return,
+            Ok(sse::Event::Stray(line)) => match line.strip_prefix("error:") {
+                // Old llama.cpp servers.
+                Some(error) => (true, error.to_owned()),
+                None => return self.hear_stray(&line),
+            },
             Err(sse::TooLong) => return self.fail(Failed::new(Failure::Malformed, "too long")),
         };
         let data = data.trim();
         if data.is_empty() {
-            return;
+            return self.is_alive();
         }
         self.heard = true;
         if data == "[DONE]" {
+            // That the host means it to end here; which finish it had meant is told again.
+            self.finish = self.finish.take().or(self.early_finish.take());
             return self.close();
         }
         match serde_json::from_str(data) {
@@ -223,12 +293,22 @@ impl Answer {
         }
     }
 
+    /// Gemini splices its errors into a stream without any `data:`.
+    fn hear_stray(&mut self, line: &str) {
+        if let Some(failed) = self.stray.add(line).and_then(|json| verdict::of_chunk(&json)) {
+            self.heard = true;
+            self.fail(failed);
+        }
+    }
+
     /// A whole answer to a request that had asked for a stream. It needs no finish: it would not parse if it were cut.
     fn hear_whole(&mut self, body: &[u8]) {
-        let Ok(body) = serde_json::from_slice(body) else {
+        let Ok(body) = serde_json::from_slice::<Value>(body) else {
             return self.fail(Failed::new(Failure::Malformed, "bad json"));
         };
-        let said = (self.dialect.read)(&body);
+        // Gemini's errors come in a list.
+        let body = body.get(0).unwrap_or(&body);
+        let said = (self.dialect.read)(body);
         if !said.known && said.error.is_none() {
             return self.fail(Failed::new(Failure::Malformed, "no choices"));
         }
@@ -237,14 +317,19 @@ impl Answer {
     }
 
     fn take(&mut self, said: Said) {
+        self.is_alive();
         self.usage = said.usage.or(self.usage);
         self.refused |= said.refused;
         self.text_bytes += said.text.len() + said.reasoning.len();
+        if self.finish.is_some() && !(said.text.is_empty() && said.reasoning.is_empty()) {
+            self.early_finish = self.finish.take();
+            self.spoke_on = true;
+        }
         if !said.reasoning.is_empty() {
             self.begun = true;
-            self.ready.push_back(Ok(Piece::Reasoning(said.reasoning)));
+            self.tell(Piece::Reasoning(said.reasoning));
         }
-        self.tell(&said.text);
+        self.say(&said.text);
         if let Some(failed) = said.error {
             return self.fail(failed);
         }
@@ -254,14 +339,32 @@ impl Answer {
         self.finish = self.finish.take().or(said.finish);
     }
 
-    fn tell(&mut self, text: &str) {
+    fn say(&mut self, text: &str) {
         let text = if self.dialect.trims_start && !self.spoken { text.trim_start() } else { text };
         if !self.spoken && text.trim().is_empty() {
             self.held.push_str(text);
         } else if !text.is_empty() {
             (self.begun, self.spoken) = (true, true);
-            self.ready.push_back(Ok(Piece::Text(std::mem::take(&mut self.held) + text)));
+            let text = std::mem::take(&mut self.held) + text;
+            self.tell(Piece::Text(text));
         }
+    }
+
+    fn tell(&mut self, piece: Piece) {
+        self.sign = Sign::Piece;
+        self.ready.push_back(Ok(piece));
+    }
+
+    fn is_alive(&mut self) {
+        if self.sign == Sign::None {
+            self.sign = Sign::Alive;
+        }
+    }
+
+    /// What to tell of bytes that had nothing else. Behind a finish nobody waits for a sign.
+    fn sign_of_life(&mut self) -> Option<Piece> {
+        let sign = std::mem::replace(&mut self.sign, Sign::None);
+        (sign == Sign::Alive && self.finish.is_none()).then_some(Piece::Alive)
     }
 
     /// Nothing more comes.
@@ -285,11 +388,12 @@ impl Answer {
     }
 
     fn fail(&mut self, failed: Failed) {
-        if self.finish.is_some() {
+        if self.finish.is_some() && self.early_finish.is_none() {
             return self.close();
         }
         let failure = if self.begun { once_begun(failed.failure) } else { failed.failure };
-        self.end(Err(Failed { failure, http_status: Some(self.status), ..failed }));
+        let request_id = failed.request_id.or(self.request_id.take());
+        self.end(Err(Failed { failure, http_status: Some(self.status), request_id, ..failed }));
     }
 
     fn end(&mut self, last: Result<Piece, Failed>) {
@@ -300,24 +404,26 @@ impl Answer {
     }
 }
 
-/// The class of a failure that comes after the first piece.
+/// The class of a failure that comes after the first piece. What outlasts the call stays what it is: who was told to wait
+/// must not be asked again, though nothing is wrong with it. That a prompt is too long cannot be said any more: it had
+/// fitted, and the answer did not; another provider with the same window may say it in fewer words.
 fn once_begun(failure: Failure) -> Failure {
     match failure {
-        Failure::RateLimited
-        | Failure::Overloaded
+        Failure::Overloaded
         | Failure::ServerError
         | Failure::Timeout
         | Failure::Connection
         | Failure::BrokenStream
         | Failure::Malformed
+        | Failure::ContextTooLong
         | Failure::UnsupportedParameter
         | Failure::BadRequest => Failure::BrokenStream,
-        lasting @ (Failure::QuotaExhausted
+        lasting @ (Failure::RateLimited
+        | Failure::QuotaExhausted
         | Failure::Empty
         | Failure::Auth
         | Failure::RegionBlocked
         | Failure::ModelUnavailable
-        | Failure::ContextTooLong
         | Failure::ContentFiltered) => lasting,
     }
 }

@@ -21,7 +21,7 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
-const DIALECT: Dialect = Dialect { read, trims_start: false };
+pub(super) const DIALECT: Dialect = Dialect { read, trims_start: false };
 
 /// A provider of this kind.
 #[derive(Debug)]
@@ -176,23 +176,21 @@ fn add_content(content: &Value, text: &mut String, reasoning: &mut String) {
 
 /// Why a chunk says that the answer ends: a finish, or an error. The same in both of OpenAI's dialects.
 pub(super) fn finish(chunk: &Value, choice: &Value) -> (Option<Finish>, Option<Failed>) {
-    if chunk.get("error").is_some_and(|error| !error.is_null()) {
-        return (None, Some(verdict::of_error(chunk)));
-    }
     // OpenRouter puts the error into the choice, too.
-    if choice.get("error").is_some_and(|error| !error.is_null()) {
-        return (None, Some(verdict::of_error(choice)));
+    if let Some(failed) = verdict::of_chunk(chunk).or_else(|| verdict::of_chunk(choice)) {
+        return (None, Some(failed));
     }
     let finish = match choice["finish_reason"].as_str() {
         None | Some("") => return (None, None),
-        Some("error") => {
+        // `abort` is vLLM's, when its engine was stopped.
+        Some("error" | "abort") => {
             return (None, Some(Failed::new(Failure::ServerError, "finish error")));
         }
         Some("insufficient_system_resource") => {
             return (None, Some(Failed::new(Failure::Overloaded, "insufficient_system_resource")));
         }
-        Some("stop" | "eos" | "stop_sequence" | "end_turn") => Finish::Stop,
-        Some("length" | "max_tokens") => Finish::Length,
+        Some("stop" | "eos" | "eos_token" | "stop_sequence" | "end_turn") => Finish::Stop,
+        Some("length" | "max_tokens" | "model_length") => Finish::Length,
         Some("content_filter" | "safety") => Finish::ContentFilter,
         Some(other) => Finish::Other(verdict::machine_word(other).unwrap_or_default()),
     };

@@ -170,6 +170,10 @@ pub(super) async fn told(provider: &dyn Provider) -> String {
         Err(failed) => return format!("refused  {}", shown(&failed)),
     };
     while let Some(piece) = timeout(PATIENCE, pieces.next()).await.expect("a piece") {
+        // How often depends on how the bytes fall.
+        if let Ok(Piece::Alive) = &piece {
+            continue;
+        }
         if let Ok(Piece::Text(said)) = &piece {
             assert!(!said.is_empty());
             text += said;

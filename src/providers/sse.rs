@@ -3,8 +3,8 @@
 //! Pure: the caller pushes what the socket gave and pulls events until there is none. Two things differ from a browser.
 //! The last event counts even when no blank line follows it ([`Reader::end`]), because several vendors close that way;
 //! whether the answer is whole is decided by its finish, not here. And fields that the standard does not know come out as
-//! [`Event::Stray`], because old llama.cpp servers send `error: {…}`. Comments are dropped: they say that a
-//! connection is alive, and a provider that only says so must still run into the limit for its next piece.
+//! [`Event::Stray`], because old llama.cpp servers send `error: {…}` and Gemini's errors come without any `data:`.
+//! Comments come out, too, without their text: they say that a connection is alive.
 
 use std::ops::Range;
 
@@ -23,13 +23,10 @@ pub enum Event {
         /// All `data:` lines, joined by newlines.
         data: String,
     },
-    /// A field that the standard tells readers to ignore.
-    Stray {
-        /// What stood before the colon.
-        field: String,
-        /// What stood behind it.
-        value: String,
-    },
+    /// A line whose field the standard tells readers to ignore, as it came.
+    Stray(String),
+    /// A comment.
+    Comment,
 }
 
 /// A line or an event grew beyond [`MAX_EVENT_BYTES`]. The stream cannot be read further.
@@ -160,9 +157,10 @@ impl Pending {
                 value.clone_into(&mut self.event);
                 None
             }
-            // A comment; and what only a reader that connects again needs.
-            "" | "id" | "retry" => None,
-            _ => Some(Event::Stray { field: field.to_owned(), value: value.to_owned() }),
+            "" => Some(Event::Comment),
+            // What only a reader that connects again needs.
+            "id" | "retry" => None,
+            _ => Some(Event::Stray(line.to_owned())),
         }
     }
 
@@ -196,7 +194,8 @@ mod tests {
         assert_eq!(read(&stream.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
         let lines = whole.iter().map(|event| match event {
             Ok(Event::Message { event, data }) => format!("{event}|{data:?}\n"),
-            Ok(Event::Stray { field, value }) => format!("stray {field}={value:?}\n"),
+            Ok(Event::Stray(line)) => format!("stray {line:?}\n"),
+            Ok(Event::Comment) => "comment\n".to_owned(),
             Err(TooLong) => "too long\n".to_owned(),
         });
         expected.assert_eq(&lines.collect::<String>());
@@ -256,8 +255,9 @@ mod tests {
         check(
             ": OPENROUTER PROCESSING\n\nid: 7\nretry: 100\ndata: a:b\n\n",
             &expect![[r#"
-            |"a:b"
-        "#]],
+                comment
+                |"a:b"
+            "#]],
         );
     }
 
@@ -266,15 +266,15 @@ mod tests {
         check(
             "data: one\nerror: {\"code\":400}\n\n",
             &expect![[r#"
-            stray error="{\"code\":400}"
-            |"one"
-        "#]],
+                stray "error: {\"code\":400}"
+                |"one"
+            "#]],
         );
         check(
             "<html>\n",
             &expect![[r#"
-            stray <html>=""
-        "#]],
+                stray "<html>"
+            "#]],
         );
     }
 
@@ -302,7 +302,7 @@ mod tests {
             "\u{feff}data: one\n\n\u{feff}data: two\n\n",
             &expect![[r#"
                 |"one"
-                stray ﻿data="two"
+                stray "\u{feff}data: two"
             "#]],
         );
     }
@@ -329,7 +329,7 @@ mod tests {
         let lines = b"data: 7 bytes\n".repeat(MAX_EVENT_BYTES / 8 + 1);
         assert_eq!(read(&lines.chunks(1 << 16).collect::<Vec<_>>()), [Err(TooLong)]);
         let comments = b":\n".repeat(100_000);
-        assert_eq!(read(&comments.chunks(1 << 16).collect::<Vec<_>>()), []);
+        assert_eq!(read(&comments.chunks(1 << 16).collect::<Vec<_>>()), vec![Ok(Event::Comment); 100_000]);
     }
 
     fn stream() -> impl Strategy<Value = Vec<u8>> {

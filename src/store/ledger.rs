@@ -126,6 +126,7 @@ impl AttemptRow {
                 http_status: self.http_status.and_then(|it| u16::try_from(it).ok()),
                 retry_after: self.retry_after_ms.map(|ms| Duration::from_millis(count(ms))),
                 detail: self.detail.clone().unwrap_or_default(),
+                request_id: None,
             })),
             _ => Err(unknown("outcome")),
         }

@@ -28,6 +28,7 @@ fn failed(provider: &str, started: i64, failure: Failure) -> Attempt {
         http_status: Some(429),
         retry_after: Some(Duration::from_secs(30)),
         detail: "rate_limit_exceeded".to_owned(),
+        request_id: None,
     });
     Attempt { outcome, first_text: None, usage: Usage::default(), cost: None, ..attempt(provider, started) }
 }
