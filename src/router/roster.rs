@@ -224,7 +224,8 @@ impl Member {
                 return self.is_named(now + pause.min(LONGEST_HINT), why, now);
             }
             Failure::QuotaExhausted | Failure::Auth | Failure::RegionBlocked | Failure::ModelUnavailable => {
-                let rest = hint.unwrap_or(settings.max_rest).clamp(settings.rest, LONGEST_HINT);
+                // A short hint beside such a failure speaks of something else.
+                let rest = hint.map_or(settings.max_rest, |it| it.min(LONGEST_HINT).max(settings.max_rest));
                 return self.rest(now + rest, why, true, now);
             }
             Failure::Overloaded
@@ -250,12 +251,14 @@ impl Member {
         }
     }
 
-    /// It lets people wait.
-    pub(crate) fn is_doubted(&mut self, why: Failure, now: Instant) {
-        if self.standing(now) == Standing::Ready {
+    /// It lets people wait. Says whether that is new.
+    pub(crate) fn is_doubted(&mut self, why: Failure, now: Instant) -> bool {
+        let is_new = self.standing(now) == Standing::Ready;
+        if is_new {
             self.doubt = Some(why);
             self.look.falls_ill(now, true);
         }
+        is_new
     }
 
     /// The breaker opens.

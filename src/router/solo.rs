@@ -102,6 +102,8 @@ struct Meta {
     /// Its place below the provider's ceilings; given back when the call is told.
     ticket: Option<Ticket>,
     is_sent: bool,
+    /// It has cast doubt on its provider, once: should a look find that well, then this call is the odd one.
+    has_doubted: bool,
 }
 
 /// When the next one joins those that are being waited for.
@@ -232,8 +234,16 @@ impl Solo {
         let accepted = Arc::new(AtomicBool::new(false));
         let (provider, prompt) = (Arc::clone(&player.provider), Arc::clone(&self.prompt));
         let future = attempt::open(provider, prompt, player.limits, now, Arc::clone(&accepted));
-        let meta =
-            Meta { upcoming, begun, step: self.step, started: now, first_text: None, ticket, is_sent: false };
+        let meta = Meta {
+            upcoming,
+            begun,
+            step: self.step,
+            started: now,
+            first_text: None,
+            ticket,
+            is_sent: false,
+            has_doubted: false,
+        };
         self.step += 1;
         self.running.push(Call { meta, accepted, future: Box::pin(future) });
     }

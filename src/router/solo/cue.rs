@@ -119,14 +119,16 @@ impl Solo {
     }
 
     /// Their patience has run out: other turns go to others first, until somebody knows more.
-    fn doubt_the_silent(&self, state: &mut State, now: Instant) {
+    fn doubt_the_silent(&mut self, state: &mut State, now: Instant) {
         if self.shared.settings.health_check.is_none() {
             return;
         }
-        for call in &self.running {
-            let meta = &call.meta;
-            if meta.upcoming.joined_after.is_some_and(|after| now.duration_since(meta.started) >= after) {
-                state.roster[meta.upcoming.provider].is_doubted(Failure::Timeout, now);
+        for call in &mut self.running {
+            let meta = &mut call.meta;
+            let is_silent =
+                meta.upcoming.joined_after.is_some_and(|after| now.duration_since(meta.started) >= after);
+            let is_new = is_silent && !std::mem::replace(&mut meta.has_doubted, is_silent);
+            if is_new && state.roster[meta.upcoming.provider].is_doubted(Failure::Timeout, now) {
                 self.shared.tell_all();
             }
         }

@@ -56,20 +56,20 @@ const LINES: [&str; 24] = [
 const HOUSES: u64 = 1000;
 const TURNS: usize = 10;
 
-/// A world: who does what and when, and one provider that is well all the time.
+/// A world: who does what and when, and, four times in five, one provider that is well all the time.
 struct World {
     house: House,
     settings: Settings,
-    healthy: &'static str,
+    healthy: Option<&'static str>,
     providers: usize,
 }
 
 fn world(rng: &mut Rng) -> World {
     let providers = rng.usize(1..=NAMES.len());
-    let healthy = rng.usize(0..providers);
+    let healthy = (rng.u8(0..5) > 0).then(|| rng.usize(0..providers));
     let mut cast = Vec::new();
     for (place, name) in NAMES.into_iter().take(providers).enumerate() {
-        let script = if place == healthy {
+        let script = if Some(place) == healthy {
             Script::Times(vec![(u64::MAX, ["40ms ok", "300ms ok"][rng.usize(0..2)])])
         } else {
             let part = |part: u64| (part * 15_000 + rng.u64(0..15_000), LINES[rng.usize(0..LINES.len())]);
@@ -83,7 +83,7 @@ fn world(rng: &mut Rng) -> World {
     let house = house_with(cast, settings.clone(), |place, mut player| {
         player.weight = rng.u32(0..4);
         player.price = rng.bool().then(|| (rng.f64(), rng.f64() * 4.0));
-        if place != healthy {
+        if Some(place) != healthy {
             player.ceilings = Ceilings {
                 concurrent: rng.u32(0..3),
                 requests_per_minute: rng.bool().then(|| rng.u32(1..10)),
@@ -93,7 +93,7 @@ fn world(rng: &mut Rng) -> World {
         }
         player
     });
-    World { house, settings, healthy: NAMES[healthy], providers }
+    World { house, settings, healthy: healthy.map(|it| NAMES[it]), providers }
 }
 
 /// How a turn went.
@@ -172,13 +172,10 @@ async fn turns(seed: u64, world: &World, mut rng: Rng) {
             assert_eq!(story.ends, 1, "exactly one end: {}", told());
             assert!(began.elapsed() <= world.settings.turn_timeout, "within the deadline: {}", told());
             let by = story.answered_by.as_deref();
-            assert!(by.is_some(), "{} is healthy, so somebody answers: {}", world.healthy, told());
-            let whole = by.is_some_and(|name| story.text == format!("hello from {name}"));
-            assert!(
-                whole || story.text.trim_matches('x').is_empty(),
-                "one provider's whole text: {}",
-                told()
-            );
+            assert!(by.is_some() || world.healthy.is_none(), "{:?} is healthy: {}", world.healthy, told());
+            let is_whole = |name: &str| story.text == format!("hello from {name}");
+            let is_one = by.is_none_or(|it| is_whole(it) || story.text.trim_matches('x').is_empty());
+            assert!(is_one, "one provider's whole text: {}", told());
             let most = world.providers + world.settings.attempts_per_provider as usize - 1;
             assert!(story.charged <= most, "at most {most} calls, losers apart: {}", told());
         }
