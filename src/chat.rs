@@ -324,7 +324,7 @@ impl Chat {
                 () = turn.cancel.cancelled() => return self.cancelled(turn, performance),
                 event = performance.next() => match event {
                     Some(Event::Attempt(attempt)) => {
-                        self.ledger.note(&turn.id, &attempt);
+                        self.ledger.note(&turn.id, attempt.clone());
                         story.attempts.push(attempt);
                     }
                     Some(Event::Opened { afresh, .. }) => {
@@ -370,7 +370,7 @@ impl Chat {
 
     fn cancelled(&self, turn: &Turn, performance: Performance) -> Played {
         for attempt in performance.cancel() {
-            self.ledger.note(&turn.id, &attempt);
+            self.ledger.note(&turn.id, attempt);
         }
         Played(Ending::Cancelled)
     }
@@ -489,7 +489,7 @@ impl Chat {
         let mut performance = self.router.play(&ask);
         while let Some(event) = performance.next().await {
             if let Event::Attempt(attempt) = &event {
-                self.ledger.note(&id, attempt);
+                self.ledger.note(&id, attempt.clone());
             }
             hear(&event);
             if let Event::Ended(end) = event {
