@@ -325,7 +325,7 @@ impl Chat {
                 () = turn.cancel.cancelled() => return self.cancelled(turn, performance),
                 event = performance.next() => match event {
                     Some(Event::Attempt(attempt)) => {
-                        self.ledger.note(&turn.id, &attempt);
+                        self.ledger.note(&turn.id, attempt.clone());
                         story.attempts.push(attempt);
                     }
                     Some(Event::Opened { afresh, .. }) => {
@@ -371,7 +371,7 @@ impl Chat {
 
     fn cancelled(&self, turn: &Turn, performance: Performance) -> Played {
         for attempt in performance.cancel() {
-            self.ledger.note(&turn.id, &attempt);
+            self.ledger.note(&turn.id, attempt);
         }
         Played(Ending::Cancelled)
     }
@@ -500,7 +500,7 @@ impl Chat {
         let mut performance = self.router.play(&ask);
         while let Some(event) = performance.next().await {
             if let Event::Attempt(attempt) = &event {
-                self.ledger.note(&id, attempt);
+                self.ledger.note(&id, attempt.clone());
             }
             hear(&event);
             if let Event::Ended(end) = event {

@@ -11,26 +11,30 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use std::fmt;
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 /// `{provider, outcome}`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct AttemptLabels {
-    provider: String,
+    provider: Arc<str>,
     outcome: &'static str,
 }
 
 /// `{provider, failure}`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct FailureLabels {
-    provider: String,
+    provider: Arc<str>,
     failure: &'static str,
 }
 
 /// `{provider}`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ProviderLabels {
-    provider: String,
+    provider: Arc<str>,
 }
 
 /// `{end}`.
@@ -56,6 +60,9 @@ pub struct Metrics {
     gateway: Family<EventLabels, Counter>,
     turns_running: Gauge,
     events_in_hand: Gauge,
+    rows_lost: Counter,
+    /// Each provider's name, once: a label costs no memory for every call.
+    names: RwLock<HashSet<Arc<str>>>,
 }
 
 impl fmt::Debug for Metrics {
@@ -78,6 +85,8 @@ impl Default for Metrics {
             gateway: Family::default(),
             turns_running: Gauge::default(),
             events_in_hand: Gauge::default(),
+            rows_lost: Counter::default(),
+            names: RwLock::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("attempts", "Calls to providers by how they ended", metrics.attempts.clone());
@@ -101,6 +110,11 @@ impl Default for Metrics {
             "Gateway events that are being looked at",
             metrics.events_in_hand.clone(),
         );
+        registry.register(
+            "ledger_rows_lost",
+            "Calls that the ledger could not keep until the store took them",
+            metrics.rows_lost.clone(),
+        );
         metrics
     }
 }
@@ -108,17 +122,31 @@ impl Default for Metrics {
 impl Metrics {
     /// Counts a call.
     pub fn attempt(&self, attempt: &Attempt) {
-        let provider = || attempt.provider.clone();
+        let provider = self.name(&attempt.provider);
         let outcome = attempt.outcome.as_str();
-        self.attempts.get_or_create(&AttemptLabels { provider: provider(), outcome }).inc();
+        self.attempts.get_or_create(&AttemptLabels { provider: Arc::clone(&provider), outcome }).inc();
         if let Outcome::Failed(failed) = &attempt.outcome {
             let failure = failed.failure.as_str();
-            self.failures.get_or_create(&FailureLabels { provider: provider(), failure }).inc();
+            self.failures.get_or_create(&FailureLabels { provider: Arc::clone(&provider), failure }).inc();
         }
         if let Some(first_text) = attempt.first_text {
-            let labels = ProviderLabels { provider: provider() };
-            self.first_text.get_or_create(&labels).observe(first_text.as_secs_f64());
+            self.first_text.get_or_create(&ProviderLabels { provider }).observe(first_text.as_secs_f64());
         }
+    }
+
+    /// A provider's name as a label. There are as many as were ever configured while the process ran.
+    fn name(&self, provider: &str) -> Arc<str> {
+        let known = self.names.read().unwrap_or_else(PoisonError::into_inner).get(provider).cloned();
+        known.unwrap_or_else(|| {
+            let name: Arc<str> = provider.into();
+            self.names.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(&name));
+            name
+        })
+    }
+
+    /// Counts rows that the ledger lost.
+    pub fn rows_lost(&self, rows: u64) {
+        self.rows_lost.inc_by(rows);
     }
 
     /// Counts the end of a turn.
@@ -155,6 +183,7 @@ impl Metrics {
     #[must_use]
     pub fn render(&self, ready: impl IntoIterator<Item = (String, bool)>) -> String {
         for (provider, is_ready) in ready {
+            let provider = self.name(&provider);
             self.provider_ready.get_or_create(&ProviderLabels { provider }).set(i64::from(is_ready));
         }
         let mut out = String::new();
@@ -196,6 +225,7 @@ mod tests {
             cost: None,
         });
         metrics.turn_ended("answered");
+        metrics.rows_lost(3);
         let running = metrics.turn_running();
         let text = metrics.render([("alpha".to_owned(), true)]);
         for line in [
@@ -204,6 +234,7 @@ mod tests {
             "neverdark_first_text_seconds_count{provider=\"alpha\"} 1",
             "neverdark_provider_ready{provider=\"alpha\"} 1",
             "neverdark_turns_running 1",
+            "neverdark_ledger_rows_lost_total 3",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

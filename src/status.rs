@@ -121,5 +121,6 @@ pub fn row(it: &crate::store::ProviderReliability) -> Value {
         "tokens_in": it.tokens_in,
         "tokens_out": it.tokens_out,
         "cost": it.cost,
+        "estimated": it.is_estimated,
     })
 }

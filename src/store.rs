@@ -9,10 +9,12 @@ mod conversations;
 mod error;
 mod kept;
 mod ledger;
+mod lessons;
 mod open;
 mod pins;
 mod prune;
 mod reliability;
+mod rests;
 #[cfg(test)]
 mod tests;
 mod turn_rows;

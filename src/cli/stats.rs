@@ -61,14 +61,15 @@ fn table(rows: &[ProviderReliability]) -> String {
         let ms = |it: Option<u64>| it.map_or("–".to_owned(), |ms| format!("{ms} ms"));
         let failures: Vec<_> = it.failures.iter().map(|(word, count)| format!("{count} {word}")).collect();
         let (p50, p95) = (ms(it.p50_first_text_ms), ms(it.p95_first_text_ms));
+        let about = if it.is_estimated { "~" } else { "" };
+        let (tokens_in, tokens_out) =
+            (format!("{about}{}", it.tokens_in), format!("{about}{}", it.tokens_out));
+        let cost = format!("{about}{:.4}", it.cost);
         // Writing to a String cannot fail.
         let line = format!(
-            "{:width$}  {:>7}  {share:>8}  {p50:>9}  {p95:>9}  {:>10}  {:>10}  {:>8.4}  {}",
+            "{:width$}  {:>7}  {share:>8}  {p50:>9}  {p95:>9}  {tokens_in:>10}  {tokens_out:>10}  {cost:>8}  {}",
             it.provider,
             it.calls,
-            it.tokens_in,
-            it.tokens_out,
-            it.cost,
             failures.join(", ")
         );
         let _ = writeln!(out, "{}", line.trim_end());
@@ -99,10 +100,21 @@ mod tests {
         };
         let beta =
             ProviderReliability { provider: "a-long-name".to_owned(), ..ProviderReliability::default() };
+        let gamma = ProviderReliability {
+            provider: "gamma".to_owned(),
+            calls: 3,
+            answered: 3,
+            tokens_in: 400,
+            tokens_out: 90,
+            cost: 0.01,
+            is_estimated: true,
+            ..ProviderReliability::default()
+        };
         expect![[r#"
             provider       calls  answered  first p50  first p95   tokens in  tokens out      cost  failures
             alpha             10      75 %     310 ms    2200 ms       12000         900    0.0390  2 rate_limited
             a-long-name        0         –          –          –           0           0    0.0000
-        "#]].assert_eq(&table(&[alpha, beta]));
+            gamma              3     100 %          –          –        ~400         ~90   ~0.0100
+        "#]].assert_eq(&table(&[alpha, beta, gamma]));
     }
 }

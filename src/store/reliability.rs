@@ -33,6 +33,8 @@ pub struct ProviderReliability {
     pub tokens_out: u64,
     /// Money, as far as prices are configured.
     pub cost: f64,
+    /// Whether some of these tokens, and so of the money, are reckoned and not counted by the provider.
+    pub is_estimated: bool,
 }
 
 impl Store {
@@ -81,40 +83,57 @@ impl Store {
         Ok(found.into_values().collect())
     }
 
+    /// The money that each provider took, by its name, for the attempts that began at or after `since`. Who has no price is
+    /// not in it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn spent_since(&self, since: UnixMillis) -> Result<BTreeMap<String, f64>, StoreError> {
+        let rows: Vec<(String, f64)> = sqlx::query_as(
+            "SELECT provider, SUM(cost) FROM attempts WHERE started_at >= ? AND cost IS NOT NULL GROUP BY provider",
+        )
+        .bind(since.0)
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(rows.into_iter().collect())
+    }
+
     async fn totals(
         &self,
         since: UnixMillis,
         until: UnixMillis,
     ) -> Result<Vec<ProviderReliability>, sqlx::Error> {
-        type Row = (String, i64, i64, i64, i64, i64, i64, i64, f64);
+        type Row = (String, i64, i64, i64, i64, i64, i64, i64, f64, bool);
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT provider, COUNT(*),
                     COALESCE(SUM(CASE WHEN outcome = 'answered' THEN 1 ELSE 0 END), 0),
                     COALESCE(SUM(CASE WHEN outcome = 'failed' THEN 1 ELSE 0 END), 0),
                     COALESCE(SUM(CASE WHEN outcome = 'overtaken' THEN 1 ELSE 0 END), 0),
                     COALESCE(SUM(CASE WHEN outcome = 'cancelled' THEN 1 ELSE 0 END), 0),
-                    COALESCE(SUM(tokens_in), 0), COALESCE(SUM(tokens_out), 0), COALESCE(SUM(cost), 0.0)
+                    COALESCE(SUM(tokens_in), 0), COALESCE(SUM(tokens_out), 0), COALESCE(SUM(cost), 0.0),
+                    MAX(estimated)
              FROM attempts WHERE started_at >= ? AND started_at < ? GROUP BY provider",
         )
         .bind(since.0)
         .bind(until.0)
         .fetch_all(&self.reader)
         .await?;
-        let read =
-            |(provider, calls, answered, failed, overtaken, cancelled, tokens_in, tokens_out, cost): Row| {
-                ProviderReliability {
-                    provider,
-                    calls: count(calls),
-                    answered: count(answered),
-                    failed: count(failed),
-                    overtaken: count(overtaken),
-                    cancelled: count(cancelled),
-                    tokens_in: count(tokens_in),
-                    tokens_out: count(tokens_out),
-                    cost,
-                    ..ProviderReliability::default()
-                }
-            };
+        let read = |row: Row| {
+            let (provider, calls, answered, failed, overtaken, cancelled, tokens_in, tokens_out, ..) = row;
+            ProviderReliability {
+                provider,
+                calls: count(calls),
+                answered: count(answered),
+                failed: count(failed),
+                overtaken: count(overtaken),
+                cancelled: count(cancelled),
+                tokens_in: count(tokens_in),
+                tokens_out: count(tokens_out),
+                cost: row.8,
+                is_estimated: row.9,
+                ..ProviderReliability::default()
+            }
+        };
         Ok(rows.into_iter().map(read).collect())
     }
 

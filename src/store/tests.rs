@@ -4,7 +4,9 @@ mod choices;
 mod conversations;
 mod durability;
 mod ledger;
+mod lessons;
 mod opening;
+mod rests;
 mod schema;
 mod turns;
 

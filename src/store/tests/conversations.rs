@@ -150,7 +150,8 @@ async fn what_is_old_goes() {
     for id in 1..=3 {
         let turn = asked(&store, id, "hi").await;
         answer(&store, &turn, "hello", 10 * id).await;
-        store.record(&turn, &super::ledger::attempt("alpha", id.cast_signed())).await.unwrap();
+        let row = (turn, super::ledger::attempt("alpha", id.cast_signed()));
+        store.record_all(&[row]).await.unwrap();
     }
     let pruned = store.prune(at(3), at(2)).await.unwrap();
     assert_eq!(pruned, Pruned { messages: 2, attempts: 1, turns: 0 });

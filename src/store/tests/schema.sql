@@ -17,12 +17,10 @@ CREATE TABLE attempts (
     total_ms       INTEGER NOT NULL,
     tokens_in      INTEGER,
     tokens_out     INTEGER,
-    cost           REAL,
+    cost           REAL, estimated INTEGER NOT NULL DEFAULT 0 CHECK (estimated IN (0, 1)),
     CHECK ((outcome = 'failed') = (failure IS NOT NULL))
 ) STRICT;
-CREATE INDEX attempts_by_start ON attempts (started_at);
-CREATE INDEX attempts_by_turn ON attempts (turn_id);
-CREATE INDEX attempts_failed ON attempts (started_at) WHERE outcome = 'failed';
+CREATE INDEX attempts_by_start ON attempts (started_at, turn_id);
 CREATE TABLE audit (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     guild_id   INTEGER NOT NULL,
@@ -105,6 +103,15 @@ CREATE TABLE reply_parts (
     PRIMARY KEY (turn_id, part)
 ) STRICT;
 CREATE INDEX reply_parts_by_message ON reply_parts (message_id);
+CREATE TABLE rests (
+    provider TEXT NOT NULL,
+    model    TEXT NOT NULL,
+    why      TEXT NOT NULL,                             -- a word of attempts.failure
+    until    INTEGER NOT NULL,
+    probe    INTEGER NOT NULL CHECK (probe IN (0, 1)),  -- whether one careful call decides afterwards
+    rests    INTEGER NOT NULL CHECK (rests >= 0),       -- how many it had in a row
+    PRIMARY KEY (provider, model)
+) STRICT;
 CREATE TABLE turns (
     id                 TEXT PRIMARY KEY,
     conversation_id    INTEGER NOT NULL REFERENCES conversations (id),
