@@ -7,7 +7,11 @@
 //! How it fails says how far it got: before the first piece the vendor's own class is told (`Connection` for a lost
 //! socket, `Malformed` for nonsense); after it, `BrokenStream`, unless the class says something that outlasts this call.
 
-use super::{Finish, Piece, Pieces, sse, verdict};
+use super::{
+    Finish, Piece, Pieces, sse,
+    tool_calls::{Calls, Part},
+    verdict,
+};
 use crate::outcome::{Failed, Failure, Usage};
 use futures::{StreamExt, stream};
 use reqwest::Response;
@@ -31,6 +35,8 @@ pub(super) struct Said {
     pub(super) known: bool,
     /// Text for people.
     pub(super) text: String,
+    /// Parts of calls of tools.
+    pub(super) calls: Vec<Part>,
     /// The model's thoughts.
     pub(super) reasoning: String,
     /// The text is the model's refusal.
@@ -170,6 +176,9 @@ struct Answer {
     /// A piece with a word in it was told.
     spoken: bool,
     refused: bool,
+    /// Calls of tools are an answer, too, without any text.
+    calls: Calls,
+    called: bool,
     /// White space that is told only when a word follows: an answer of white space is none.
     held: String,
     text_bytes: usize,
@@ -188,6 +197,8 @@ impl Answer {
             begun: false,
             spoken: false,
             refused: false,
+            calls: Calls::default(),
+            called: false,
             held: String::new(),
             text_bytes: 0,
             usage: None,
@@ -245,6 +256,13 @@ impl Answer {
             self.ready.push_back(Ok(Piece::Reasoning(said.reasoning)));
         }
         self.tell(&said.text);
+        for part in said.calls {
+            self.text_bytes += part.len();
+            if let Some(call) = self.calls.place(part) {
+                (self.begun, self.called) = (true, true);
+                self.ready.push_back(Ok(Piece::ToolCall(call)));
+            }
+        }
         if let Some(failed) = said.error {
             return self.fail(failed);
         }
@@ -272,7 +290,7 @@ impl Answer {
             Some(Finish::Stop) if self.refused => Finish::ContentFilter,
             Some(finish) => finish,
         };
-        if !self.spoken {
+        if !self.spoken && !self.called {
             return self.fail(match finish {
                 Finish::ContentFilter => Failed::new(Failure::ContentFiltered, "content_filter"),
                 _ if self.begun => Failed::new(Failure::Empty, "reasoning only"),
