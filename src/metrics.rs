@@ -45,6 +45,12 @@ struct EventLabels {
     event: &'static str,
 }
 
+/// `{status}`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StatusLabels {
+    status: u32,
+}
+
 /// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
@@ -56,6 +62,8 @@ pub struct Metrics {
     gateway: Family<EventLabels, Counter>,
     turns_running: Gauge,
     events_in_hand: Gauge,
+    api_requests: Family<StatusLabels, Counter>,
+    api_streams_broken: Counter,
 }
 
 impl fmt::Debug for Metrics {
@@ -78,6 +86,8 @@ impl Default for Metrics {
             gateway: Family::default(),
             turns_running: Gauge::default(),
             events_in_hand: Gauge::default(),
+            api_requests: Family::default(),
+            api_streams_broken: Counter::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("attempts", "Calls to providers by how they ended", metrics.attempts.clone());
@@ -100,6 +110,16 @@ impl Default for Metrics {
             "gateway_events_in_hand",
             "Gateway events that are being looked at",
             metrics.events_in_hand.clone(),
+        );
+        registry.register(
+            "api_requests",
+            "Requests to the router API by status",
+            metrics.api_requests.clone(),
+        );
+        registry.register(
+            "api_streams_broken",
+            "Streams of the router API that began and could not be brought to an end",
+            metrics.api_streams_broken.clone(),
         );
         metrics
     }
@@ -131,6 +151,16 @@ impl Metrics {
         self.gateway.get_or_create(&EventLabels { event }).inc();
         self.events_in_hand.inc();
         Running(self.events_in_hand.clone())
+    }
+
+    /// Counts a request to the router API, when the head of its answer goes out.
+    pub fn api_request(&self, status: u16) {
+        self.api_requests.get_or_create(&StatusLabels { status: status.into() }).inc();
+    }
+
+    /// Counts a stream of the router API that ends with an error.
+    pub fn api_stream_broken(&self) {
+        self.api_streams_broken.inc();
     }
 
     /// Whether no event is in hand and no turn is running.
