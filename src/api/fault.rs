@@ -21,7 +21,7 @@ const MOST_QUOTED: usize = 64;
 pub(super) struct Fault {
     status: StatusCode,
     error: Error,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
     turn: Option<TurnId>,
     /// The rest of the request is not read, so that nothing else can come over this connection.
     closes: bool,
@@ -52,7 +52,7 @@ impl Fault {
     }
 
     fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -189,7 +189,7 @@ impl Fault {
     /// The error as an answer.
     pub(super) fn response(self) -> Response<Reply> {
         let mut response = reply::json(self.status, self.document());
-        if let Some((name, value)) = self.header {
+        if let Some((name, value)) = self.header.map(|it| *it) {
             response.headers_mut().insert(name, value);
         }
         if self.closes {
