@@ -99,7 +99,26 @@ async fn openais_own_library_calls_tools() {
             answer(socket).await;
         }
     });
-    check(&home, &settings, &["tools"], expect![""]).await;
+    check(&home, &settings, &["tools"], expect![[r#"
+        models: auto alpha down filter limited narrow broken handy · alpha-1
+        chat: Hello, Ana. stop 12 alpha
+        turn: 10 True
+        stream: Hello, Ana. assistant stop 12
+        helper: Hello, Ana.
+        failover: Hello, Ana.
+        filter: content_filter
+        wrong key: AuthenticationError 401 invalid_api_key None None
+        unknown model: NotFoundError 404 model_not_found model None
+        two choices: BadRequestError 400 unsupported_parameter n None
+        too long: BadRequestError 400 context_length_exceeded messages None
+        all failed: InternalServerError 503 all_providers_failed None 30
+        no messages: BadRequestError 400 invalid_value messages None
+        broken says: One
+        broken stream: APIError stream_broken
+        call: tool_calls function now {}
+        then: It is noon.
+        streamed call: now {}
+    "#]]).await;
 }
 
 /// A host whose model wants to know the time before it answers.
