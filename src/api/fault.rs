@@ -249,8 +249,7 @@ mod tests {
             ..Exhausted::default()
         };
         let fault = Fault::exhausted(&exhausted, &TurnId("0123456789".to_owned()));
-        let wait =
-            fault.header.as_ref().map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()));
+        let wait = fault.header.as_ref().map(|it| format!("{}: {}\n", it.0, it.1.to_str().unwrap()));
         let body = String::from_utf8(fault.document()).unwrap();
         expected.assert_eq(&format!("{}\n{}{body}", fault.status.as_u16(), wait.unwrap_or_default()));
     }

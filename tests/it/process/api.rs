@@ -16,6 +16,7 @@ const CAST: &str = "alpha: 'Hello, Ana.' | down: 500 | filter: 'No.' finish=cont
                     narrow: error=context_length_exceeded | broken: 'One two three' cut after=1";
 
 /// A Python with the library; none: then its tests are left out, and say so.
+#[expect(clippy::print_stdout, reason = "whoever runs the tests should know that one did nothing")]
 fn python() -> Option<OsString> {
     let python = std::env::var_os("NEVERDARK_TEST_PYTHON").unwrap_or_else(|| "python3".into());
     let has_it =
@@ -60,7 +61,11 @@ async fn check(home: &Home, settings: &[(&str, &str)], more: &[&str], expected: 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openais_own_library_works() {
     let home = Home::new(CAST).await;
-    check(&home, &[], &[], expect![[r#"
+    check(
+        &home,
+        &[],
+        &[],
+        expect![[r#"
         models: auto alpha down filter limited narrow broken · alpha-1
         chat: Hello, Ana. stop 12 alpha
         turn: 10 True
@@ -76,7 +81,9 @@ async fn openais_own_library_works() {
         no messages: BadRequestError 400 invalid_value messages None
         broken says: One
         broken stream: APIError stream_broken
-    "#]]).await;
+    "#]],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -99,7 +106,11 @@ async fn openais_own_library_calls_tools() {
             answer(socket).await;
         }
     });
-    check(&home, &settings, &["tools"], expect![[r#"
+    check(
+        &home,
+        &settings,
+        &["tools"],
+        expect![[r#"
         models: auto alpha down filter limited narrow broken handy · alpha-1
         chat: Hello, Ana. stop 12 alpha
         turn: 10 True
@@ -118,7 +129,9 @@ async fn openais_own_library_calls_tools() {
         call: tool_calls function now {}
         then: It is noon.
         streamed call: now {}
-    "#]]).await;
+    "#]],
+    )
+    .await;
 }
 
 /// A host whose model wants to know the time before it answers.
