@@ -31,7 +31,7 @@ struct Desk {
     rooms: Rooms,
     stop: CancellationToken,
     served: JoinHandle<Result<(), Failure>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Desk {
@@ -67,7 +67,7 @@ impl Desk {
         )]
         let served = tokio::spawn(app.run(stop.clone().cancelled_owned()));
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        Self { providers, address, client, rooms, stop, served, _folder: folder }
+        Self { providers, address, client, rooms, stop, served, folder }
     }
 
     /// As [`Desk::open`] with nothing said.
@@ -85,8 +85,13 @@ impl Desk {
 
     /// Who was asked and how it went, in the order of the ledger.
     async fn ledger(&self) -> String {
-        let database = format!("sqlite://{}", self._folder.path().join("test.db").display());
         self.rooms.ledger.flush().await;
+        self.rows().await
+    }
+
+    /// What the database has of it.
+    async fn rows(&self) -> String {
+        let database = format!("sqlite://{}", self.folder.path().join("test.db").display());
         let pool = sqlx::SqlitePool::connect(&database).await.unwrap();
         let rows: Vec<(String, String, Option<String>)> =
             sqlx::query_as("SELECT provider, outcome, failure FROM attempts ORDER BY id")
@@ -112,9 +117,15 @@ impl Desk {
         }
     }
 
-    async fn close(self) {
+    /// Stops the service as SIGTERM does, and waits for its end.
+    async fn stopped(&mut self) {
         self.stop.cancel();
-        timeout(PATIENCE, self.served).await.expect("it stops").expect("no panic").expect("it ends well");
+        let served = timeout(PATIENCE, &mut self.served).await;
+        served.expect("it stops").expect("no panic").expect("it ends well");
+    }
+
+    async fn close(mut self) {
+        self.stopped().await;
     }
 }
 
@@ -448,15 +459,26 @@ async fn requests_that_are_none() {
 #[tokio::test]
 async fn a_body_that_is_too_large() {
     let desk = Desk::with("alpha: 'Hi.'").await;
-    let ask = async |size: usize| {
-        let body = asking(json!({"messages": [{"role": "user", "content": "x".repeat(size)}]}));
-        shown(desk.post(&body).await).await
-    };
-    assert!(ask(10_000_000).await.starts_with("200\n"));
-    expect![[r#"
-        413
-        content-type: application/json
-        {"error":{"message":"The body of the request is larger than 10 MiB.","type":"invalid_request_error","param":null,"code":"request_too_large"}}"#]].assert_eq(&ask(11_000_000).await);
+    let body = |size: usize| asking(json!({"messages": [{"role": "user", "content": "x".repeat(size)}]}));
+    assert_eq!(desk.post(&body(10_000_000)).await.status(), StatusCode::OK);
+    // A caller that reads nothing before it has sent everything reads why it was refused.
+    let mut caller = TcpStream::connect(desk.address).await.unwrap();
+    let body = body(11_000_000).to_string();
+    let head =
+        format!("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+    caller.write_all((head + &body).as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, caller.read_to_string(&mut answer)).await.unwrap().unwrap();
+    let (head, document) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 413 ") && head.contains("connection: close"), "{head}");
+    expect![[r#"{"error":{"message":"The body of the request is larger than 10 MiB.","type":"invalid_request_error","param":null,"code":"request_too_large"}}"#]].assert_eq(document);
+    // One that asks first need not send it.
+    let mut caller = TcpStream::connect(desk.address).await.unwrap();
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 11000000\r\n\r\n";
+    caller.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, caller.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }
 
 #[tokio::test]
@@ -579,15 +601,14 @@ async fn requests_under_way_are_finished_when_it_stops() {
 
 #[tokio::test]
 async fn a_stop_does_not_wait_for_ever() {
-    let desk =
-        Desk::open("alpha: 'One two three' stall after=2", "", &[("NEVERDARK__DISCORD__DRAIN", "50ms")])
-            .await;
+    let short = [("NEVERDARK__DISCORD__DRAIN", "50ms")];
+    let mut desk = Desk::open("alpha: 'One two three' stall after=2", "", &short).await;
     let under_way = desk.post(&asking(json!({"stream": true}))).await;
-    let (rooms, began) = (desk.rooms.clone(), Instant::now());
-    desk.close().await;
-    assert!(began.elapsed() < Duration::from_secs(5));
+    let began = Instant::now();
+    desk.stopped().await;
+    assert!(began.elapsed() < Duration::from_secs(2), "it took {:?}", began.elapsed());
     assert!(shown(under_way).await.ends_with("(cut off)"));
-    drop(rooms);
+    assert_eq!(desk.rows().await, "alpha cancelled");
 }
 
 #[tokio::test]
