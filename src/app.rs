@@ -1,6 +1,7 @@
 //! Wiring only: from the configuration to rooms that know each other, from start to the end of the last turn.
 
 use crate::{
+    api::{self, Api},
     chat::{self, Chat},
     config::{self, Config, Env, HedgeAfter, Problem, Problems, StallTimeout},
     discord::{Door, GatewayFailure, rest::Rest},
@@ -88,6 +89,8 @@ pub struct Rooms {
     pub ledger: Ledger,
     /// The store below them.
     pub store: Store,
+    /// What everybody counts.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Rooms {
@@ -101,8 +104,9 @@ impl Rooms {
         let metrics = Arc::new(Metrics::default());
         let ledger = Ledger::new(store.clone(), Arc::clone(&metrics));
         let settings = chat::Settings { chat: config.chat.clone(), coalesce: config.router.coalesce };
-        let chat = Chat::new(router.clone(), store.clone(), metrics, ledger.clone(), settings, rng.fork());
-        Ok(Self { chat, router, ledger, store })
+        let counting = Arc::clone(&metrics);
+        let chat = Chat::new(router.clone(), store.clone(), counting, ledger.clone(), settings, rng.fork());
+        Ok(Self { chat, router, ledger, store, metrics })
     }
 }
 
@@ -219,6 +223,7 @@ pub struct App {
     pub rooms: Rooms,
     discord: Option<(Door, SecretString)>,
     status: Option<TcpListener>,
+    api: Option<(TcpListener, Api)>,
     tasks: TaskTracker,
     closing: CancellationToken,
     hang_up: CancellationToken,
@@ -250,14 +255,23 @@ impl App {
             None => None,
         };
         let status = match config.status.listen {
-            Some(address) => Some(TcpListener::bind(address).await.map_err(|cause| Failure::Listen {
-                key: "status.listen",
-                address,
-                cause,
-            })?),
+            Some(address) => Some(listen("status.listen", address).await?),
             None => None,
         };
-        Ok(Self { config, rooms, discord, status, tasks, closing, hang_up })
+        let api = match config.api.listen {
+            Some(address) => {
+                let api = api(&config, env, &rooms, rng.fork())?;
+                Some((listen("api.listen", address).await?, api))
+            }
+            None => None,
+        };
+        Ok(Self { config, rooms, discord, status, api, tasks, closing, hang_up })
+    }
+
+    /// Where the router API listens.
+    #[must_use]
+    pub fn api_address(&self) -> Option<SocketAddr> {
+        self.api.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
     }
 
     /// Where the status server listens.
@@ -271,7 +285,7 @@ impl App {
     /// # Errors
     /// What ended the service before its time.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
-        let Self { config, rooms, discord, status, tasks, closing, hang_up } = self;
+        let Self { config, rooms, discord, status, api, tasks, closing, hang_up } = self;
         let up = CancellationToken::new();
         let gateway = discord.as_ref().map(|(door, _)| door.connected());
         let status_server = async {
@@ -285,6 +299,11 @@ impl App {
                     up.cancelled().await;
                     Ok(())
                 }
+            }
+        };
+        let api_server = async {
+            if let Some((listener, api)) = api {
+                api::serve(listener, api, tasks.clone(), closing.clone(), hang_up.clone()).await;
             }
         };
         let gateway = async {
@@ -325,13 +344,29 @@ impl App {
             up.cancel();
             ended
         };
-        let (served, status) = tokio::join!(work, status_server);
+        let (served, status, ()) = tokio::join!(work, status_server, api_server);
         rooms.ledger.flush().await;
         if let Err(failure) = rooms.store.close().await {
             error!(error = %failure, "the database could not be closed well; nothing is lost by that");
         }
         served.and(status)
     }
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|cause| Failure::Listen { key, address, cause })
+}
+
+/// The router API over the rooms.
+fn api(config: &Config, env: &Env, rooms: &Rooms, rng: fastrand::Rng) -> Result<Api, Problem> {
+    let settings = api::Settings {
+        key: config.router_api_key(env)?,
+        max_concurrent: config.api.max_concurrent,
+        coalesce: config.api.coalesce,
+        reply_tokens: config.chat.reply_tokens,
+    };
+    let (router, ledger) = (rooms.router.clone(), rooms.ledger.clone());
+    Ok(Api::new(router, ledger, Arc::clone(&rooms.metrics), settings, rng))
 }
 
 /// What goes on beside the turns, for ever.

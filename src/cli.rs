@@ -175,6 +175,9 @@ async fn serve(explicit: Option<PathBuf>, env: &Env) -> Exit {
     if let Some(address) = app.status_address() {
         tracing::info!(%address, "status server: http://{address}/readyz");
     }
+    if let Some(address) = app.api_address() {
+        tracing::info!(%address, "router API: http://{address}/v1");
+    }
     tokio::select! {
         biased;
         served = app.run(stops.clone().wait_for(1)) => match served {

@@ -10,6 +10,7 @@
 //!
 //! Data goes down, values come back. `tests/it/tidy.rs` checks who may know whom.
 
+pub mod api;
 pub mod app;
 pub mod chat;
 pub mod cli;

@@ -49,6 +49,12 @@ struct EventLabels {
     event: &'static str,
 }
 
+/// `{status}`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StatusLabels {
+    status: u32,
+}
+
 /// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
@@ -63,6 +69,8 @@ pub struct Metrics {
     rows_lost: Counter,
     /// Each provider's name, once: a label costs no memory for every call.
     names: RwLock<HashSet<Arc<str>>>,
+    api_requests: Family<StatusLabels, Counter>,
+    api_streams_broken: Counter,
 }
 
 impl fmt::Debug for Metrics {
@@ -87,6 +95,8 @@ impl Default for Metrics {
             events_in_hand: Gauge::default(),
             rows_lost: Counter::default(),
             names: RwLock::default(),
+            api_requests: Family::default(),
+            api_streams_broken: Counter::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("attempts", "Calls to providers by how they ended", metrics.attempts.clone());
@@ -114,6 +124,16 @@ impl Default for Metrics {
             "ledger_rows_lost",
             "Calls that the ledger could not keep until the store took them",
             metrics.rows_lost.clone(),
+        );
+        registry.register(
+            "api_requests",
+            "Requests to the router API by status",
+            metrics.api_requests.clone(),
+        );
+        registry.register(
+            "api_streams_broken",
+            "Streams of the router API that began and could not be brought to an end",
+            metrics.api_streams_broken.clone(),
         );
         metrics
     }
@@ -159,6 +179,16 @@ impl Metrics {
         self.gateway.get_or_create(&EventLabels { event }).inc();
         self.events_in_hand.inc();
         Running(self.events_in_hand.clone())
+    }
+
+    /// Counts a request to the router API, when the head of its answer goes out.
+    pub fn api_request(&self, status: u16) {
+        self.api_requests.get_or_create(&StatusLabels { status: status.into() }).inc();
+    }
+
+    /// Counts a stream of the router API that ends with an error.
+    pub fn api_stream_broken(&self) {
+        self.api_streams_broken.inc();
     }
 
     /// Whether no event is in hand and no turn is running.

@@ -11,6 +11,7 @@ mod prompt_text;
 #[cfg(test)]
 mod scripted;
 pub mod sse;
+mod tool_calls;
 mod verdict;
 pub mod wire;
 

@@ -86,14 +86,20 @@ impl Config {
     /// The key that callers of the router API must send; none when it is open, which only a loopback address may be.
     ///
     /// # Errors
-    /// The address is not loopback and there is no key.
+    /// The address is not loopback and there is no key, or what is there cannot be one.
     pub fn router_api_key(&self, env: &Env) -> Result<Option<SecretString>, Problem> {
         let Some(listen) = self.api.listen else { return Ok(None) };
-        let key = env.get(&self.api.key_env).and_then(|it| clean(it, "Bearer "));
-        if key.is_some() || listen.ip().is_loopback() {
-            return Ok(key);
-        }
         let name = variable(&self.api.key_env);
+        if let Some(text) = env.get(&self.api.key_env).filter(|it| !it.trim().is_empty()) {
+            let message = format!(
+                "{name} cannot be the key of the router API: it has spaces or strange characters in it"
+            );
+            let wrong = || Problem::new("api.key_env", message, "Use one word of letters, digits and signs.");
+            return clean(text, "Bearer ").map(Some).ok_or_else(wrong);
+        }
+        if listen.ip().is_loopback() {
+            return Ok(None);
+        }
         let message = format!(
             "`api.listen` is {listen}, which others can reach, and there is no key: {name} is not set"
         );

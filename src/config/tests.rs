@@ -473,6 +473,17 @@ fn servers_that_others_reach_need_a_key() {
     "#]],
     );
     assert!(read("[api]\nlisten = \"0.0.0.0:9000\"\n", &[("NEVERDARK_API_KEY", "k")]).is_ok());
+    assert!(read("[api]\nlisten = \"127.0.0.1:9000\"\n", &[("NEVERDARK_API_KEY", " ")]).is_ok());
+    // Somebody meant it to be closed: it must not be open by mistake.
+    check(
+        "[api]\nlisten = \"127.0.0.1:9000\"\n",
+        &[("NEVERDARK_API_KEY", "two words")],
+        &expect![[r#"
+        1 problem in bot.toml:
+          1. bot.toml:1: NEVERDARK_API_KEY cannot be the key of the router API: it has spaces or strange characters in it
+             Use one word of letters, digits and signs.
+    "#]],
+    );
 }
 
 #[test]

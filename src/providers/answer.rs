@@ -15,7 +15,11 @@ mod stray;
 #[cfg(test)]
 mod tests;
 
-use super::{Finish, Piece, Pieces, sse, verdict};
+use super::{
+    Finish, Piece, Pieces, sse,
+    tool_calls::{Calls, Part},
+    verdict,
+};
 use crate::outcome::{Failed, Failure, Usage};
 use futures::{StreamExt, stream};
 use reqwest::Response;
@@ -39,6 +43,8 @@ pub(super) struct Said {
     pub(super) known: bool,
     /// Text for people.
     pub(super) text: String,
+    /// Parts of calls of tools.
+    pub(super) calls: Vec<Part>,
     /// The model's thoughts.
     pub(super) reasoning: String,
     /// The text is the model's refusal.
@@ -224,6 +230,9 @@ struct Answer {
     spoken: bool,
     sign: Sign,
     refused: bool,
+    /// Calls of tools are an answer, too, without any text.
+    calls: Calls,
+    called: bool,
     /// White space that is told only when a word follows: an answer of white space is none.
     held: String,
     text_bytes: usize,
@@ -250,6 +259,8 @@ impl Answer {
             spoken: false,
             sign: Sign::None,
             refused: false,
+            calls: Calls::default(),
+            called: false,
             held: String::new(),
             text_bytes: 0,
             stray: stray::Json::default(),
@@ -321,7 +332,8 @@ impl Answer {
         self.usage = said.usage.or(self.usage);
         self.refused |= said.refused;
         self.text_bytes += said.text.len() + said.reasoning.len();
-        if self.finish.is_some() && !(said.text.is_empty() && said.reasoning.is_empty()) {
+        let speaks = !(said.text.is_empty() && said.reasoning.is_empty() && said.calls.is_empty());
+        if self.finish.is_some() && speaks {
             self.early_finish = self.finish.take();
             self.spoke_on = true;
         }
@@ -330,6 +342,13 @@ impl Answer {
             self.tell(Piece::Reasoning(said.reasoning));
         }
         self.say(&said.text);
+        for part in said.calls {
+            self.text_bytes += part.len();
+            if let Some(call) = self.calls.place(part) {
+                (self.begun, self.called) = (true, true);
+                self.tell(Piece::ToolCall(call));
+            }
+        }
         if let Some(failed) = said.error {
             return self.fail(failed);
         }
@@ -375,7 +394,7 @@ impl Answer {
             Some(Finish::Stop) if self.refused => Finish::ContentFilter,
             Some(finish) => finish,
         };
-        if !self.spoken {
+        if !self.spoken && !self.called {
             return self.fail(match finish {
                 Finish::ContentFilter => Failed::new(Failure::ContentFiltered, "content_filter"),
                 _ if self.begun => Failed::new(Failure::Empty, "reasoning only"),

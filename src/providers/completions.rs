@@ -2,7 +2,7 @@
 //!
 //! The model goes on writing where the text ends. So the prompt is written as a play: each line begins with its
 //! speaker's name, and the last one is the bot's cue. Left alone, a model goes on with the next person's line, too;
-//! the people's names are therefore its stop sequences.
+//! the people's names are therefore its stop sequences. What no flat text can say (tools, pictures) is refused without a call.
 
 use super::{
     Endpoint, Pieces, Provider,
@@ -10,8 +10,8 @@ use super::{
     openai, prompt_text, wire,
 };
 use crate::{
-    message::{Prompt, Role},
-    outcome::{Failed, Usage},
+    message::{Prompt, Request, Role},
+    outcome::{Failed, Failure, Usage},
 };
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
@@ -55,6 +55,9 @@ impl Provider for Completions {
     fn generate(&self, prompt: Arc<Prompt>) -> BoxFuture<'static, Result<Pieces, Failed>> {
         let endpoint = Arc::clone(&self.0);
         async move {
+            if let Some(what) = prompt.request.as_deref().and_then(prompt_text::beyond_text) {
+                return Err(Failed::new(Failure::UnsupportedParameter, what));
+            }
             let request = endpoint.post("/completions").json(&request(&endpoint.spec.model, &prompt));
             let response = wire::send(request).await.map_err(|refused| refused.failed)?;
             Ok(answer::pieces(response, DIALECT))
@@ -67,14 +70,26 @@ impl Provider for Completions {
     }
 }
 
+/// What a program may say in this dialect, too, beside the limit and the stop sequences.
+const PASSED_ON: [&str; 7] =
+    ["frequency_penalty", "logit_bias", "presence_penalty", "seed", "temperature", "top_p", "user"];
+
 fn request(model: &str, prompt: &Prompt) -> Value {
-    json!({
+    let mut body = json!({
         "model": model,
         "prompt": flat(prompt),
         "max_tokens": prompt.reply_tokens,
         "stop": stops(prompt),
         "stream": true,
-    })
+    });
+    if let Some(Request(said)) = prompt.request.as_deref() {
+        for key in PASSED_ON {
+            if let Some(value) = said.get(key) {
+                body[key] = value.clone();
+            }
+        }
+    }
+    body
 }
 
 fn flat(prompt: &Prompt) -> String {
@@ -98,9 +113,10 @@ fn person(name: Option<&str>) -> String {
     if label.eq_ignore_ascii_case(BOT) { SOMEBODY.to_owned() } else { label }
 }
 
-/// Where the answer ends at the latest: at anybody's next line. Whoever spoke last is the likeliest to go on.
+/// Where the answer ends at the latest: where a program wants it to, and at anybody's next line. Whoever spoke last is the
+/// likeliest to go on.
 fn stops(prompt: &Prompt) -> Vec<String> {
-    let mut stops = Vec::new();
+    let mut stops = asked_stops(prompt);
     for name in prompt_text::speakers(prompt).rev() {
         let stop = format!("\n{}:", person(Some(name)));
         if stops.len() < MAX_STOPS - 1 && !stops.contains(&stop) {
@@ -108,10 +124,17 @@ fn stops(prompt: &Prompt) -> Vec<String> {
         }
     }
     let somebody = format!("\n{SOMEBODY}:");
-    if !stops.contains(&somebody) {
+    if stops.len() < MAX_STOPS && !stops.contains(&somebody) {
         stops.push(somebody);
     }
     stops
+}
+
+/// `stop` of a program's request: a text or a list of texts.
+fn asked_stops(prompt: &Prompt) -> Vec<String> {
+    let stop = prompt.request.as_deref().and_then(|Request(said)| said.get("stop"));
+    let list = stop.map_or(&[][..], |it| it.as_array().map_or(std::slice::from_ref(it), Vec::as_slice));
+    list.iter().filter_map(Value::as_str).take(MAX_STOPS).map(str::to_owned).collect()
 }
 
 /// Reads a chunk or a whole answer: they have the same shape.
@@ -133,7 +156,7 @@ mod tests {
     use super::*;
     use crate::providers::{
         Kind,
-        scripted::{Act, Scripted, answer, answered, events, prompt, said, told},
+        scripted::{Act, Scripted, answer, answered, events, prompt, provider, said, told},
     };
     use expect_test::{Expect, expect};
     use std::time::Duration;
@@ -177,6 +200,35 @@ mod tests {
         assert_eq!(stops_of(&[]), ["\nUser:"]);
         assert_eq!(stops_of(&["User", "Ana", "User"]), ["\nUser:", "\nAna:"]);
         assert_eq!(stops_of(&["A", "B", "C", "D", "C"]), ["\nC:", "\nD:", "\nB:", "\nUser:"]);
+    }
+
+    fn asked(body: Value) -> Arc<Prompt> {
+        let Value::Object(body) = body else { panic!("an object") };
+        let request = Some(Arc::new(Request(body)));
+        Arc::new(Prompt { lines: vec![said("Ana", "hi")], reply_tokens: 9, request, ..Prompt::default() })
+    }
+
+    #[test]
+    fn a_programs_parameters_go_along_and_its_stops_come_first() {
+        let prompt = asked(json!({"stop": ["END"], "temperature": 0.5, "x": 1, "messages": []}));
+        expect![[r#"{"max_tokens":9,"model":"m","prompt":"Ana: hi\nAssistant:","stop":["END","\nAna:","\nUser:"],"stream":true,"temperature":0.5}"#]]
+            .assert_eq(&request("m", &prompt).to_string());
+        assert_eq!(stops(&asked(json!({"stop": "END"})))[0], "END");
+        assert_eq!(stops(&asked(json!({"stop": ["1", "2", "3", "4", "5"]}))), ["1", "2", "3", "4"]);
+    }
+
+    #[tokio::test]
+    async fn what_no_flat_text_can_say_is_refused_without_a_call() {
+        // Nobody listens there: a call would be a failed connection.
+        let nobody = provider(Kind::Completions, "http://127.0.0.1:1/v1", None);
+        let refused = async |body: Value| match nobody.generate(asked(body)).await {
+            Ok(_) => "answered".to_owned(),
+            Err(failed) => failed.to_string(),
+        };
+        assert_eq!(refused(json!({"tools": [{}]})).await, "unsupported_parameter: tools");
+        let picture = json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]});
+        assert_eq!(refused(picture).await, "unsupported_parameter: image");
+        assert_eq!(refused(json!({})).await, "connection: connect");
     }
 
     #[tokio::test]

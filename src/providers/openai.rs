@@ -2,19 +2,23 @@
 //!
 //! They differ in small things, all of them read here: chunks without choices, content as a list, three names for the
 //! model's thoughts, usage in four places, errors inside a stream. Two things that some hosts refuse are left out or
-//! renamed when they say so, and that is remembered.
+//! renamed when they say so, and that is remembered. What a program asked through the router API is sent as it came, tools,
+//! pictures and unknown parameters included: only the model and the way it is streamed are ours.
 
 use super::{
     Endpoint, Finish, Pieces, Provider,
     answer::{self, Dialect, Said},
-    prompt_text, verdict, wire,
+    prompt_text,
+    tool_calls::Part,
+    verdict, wire,
 };
 use crate::{
-    message::{Prompt, Role},
+    message::{Prompt, Request, Role},
     outcome::{Failed, Failure, Usage},
 };
 use futures::{FutureExt, future::BoxFuture};
-use reqwest::Response;
+use reqwest::{Response, header};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, json};
 use std::sync::{
     Arc,
@@ -38,6 +42,10 @@ struct Inner {
 const NEW_TOKEN_LIMIT: u8 = 1;
 /// Some hosts refuse `stream_options`; usage is then unknown.
 const NO_STREAM_OPTIONS: u8 = 2;
+/// A program said `max_completion_tokens`, and the host knows only `max_tokens`.
+const OLD_TOKEN_LIMIT: u8 = 4;
+const MAX_TOKENS: &str = "max_tokens";
+const MAX_COMPLETION_TOKENS: &str = "max_completion_tokens";
 
 impl OpenAi {
     pub(super) fn new(endpoint: Endpoint) -> Self {
@@ -81,15 +89,18 @@ impl Inner {
     async fn open(&self, prompt: &Prompt) -> Result<Response, Failed> {
         let mut quirks = self.quirks.load(Ordering::Relaxed);
         loop {
-            let body = request(&self.endpoint.spec.model, prompt, quirks);
-            let refused = match wire::send(self.endpoint.post("/chat/completions").json(&body)).await {
+            let body = request(&self.endpoint.spec.model, prompt, quirks)
+                .map_err(|_| Failed::new(Failure::BadRequest, "no json"))?;
+            let post =
+                self.endpoint.post("/chat/completions").header(header::CONTENT_TYPE, "application/json");
+            let refused = match wire::send(post.body(body)).await {
                 Ok(response) => {
                     self.quirks.fetch_or(quirks, Ordering::Relaxed);
                     return Ok(response);
                 }
                 Err(refused) => refused,
             };
-            match quirk_behind(&refused) & !quirks {
+            match quirk_behind(&refused, prompt, quirks) & !quirks {
                 0 => return Err(refused.failed),
                 another => quirks |= another,
             }
@@ -97,23 +108,81 @@ impl Inner {
     }
 }
 
-fn quirk_behind(refused: &wire::Refused) -> u8 {
+fn quirk_behind(refused: &wire::Refused, prompt: &Prompt, quirks: u8) -> u8 {
+    let complaint = &refused.complaint;
     match () {
         () if refused.failed.failure != Failure::UnsupportedParameter => 0,
-        () if refused.complaint.is_about("max_tokens") => NEW_TOKEN_LIMIT,
-        () if refused.complaint.is_about("stream_options") => NO_STREAM_OPTIONS,
+        // The complaint about the one often names the other as the cure.
+        () if sends(prompt, quirks, MAX_TOKENS) && complaint.is_about(MAX_TOKENS) => NEW_TOKEN_LIMIT,
+        () if sends(prompt, quirks, MAX_COMPLETION_TOKENS) && complaint.is_about(MAX_COMPLETION_TOKENS) => {
+            OLD_TOKEN_LIMIT
+        }
+        () if complaint.is_about("stream_options") => NO_STREAM_OPTIONS,
         () => 0,
     }
 }
 
-fn request(model: &str, prompt: &Prompt, quirks: u8) -> Value {
+/// Whether the request has a token limit under this name.
+fn sends(prompt: &Prompt, quirks: u8, limit: &str) -> bool {
+    match &prompt.request {
+        Some(request) => request.0.keys().any(|key| renamed(key, quirks) == limit),
+        None => renamed(MAX_TOKENS, quirks) == limit,
+    }
+}
+
+/// What this host calls a parameter.
+fn renamed(key: &str, quirks: u8) -> &str {
+    match (key, quirks & (NEW_TOKEN_LIMIT | OLD_TOKEN_LIMIT)) {
+        (MAX_TOKENS, NEW_TOKEN_LIMIT) => MAX_COMPLETION_TOKENS,
+        (MAX_COMPLETION_TOKENS, OLD_TOKEN_LIMIT) => MAX_TOKENS,
+        (key, _) => key,
+    }
+}
+
+/// The body of the request.
+fn request(model: &str, prompt: &Prompt, quirks: u8) -> serde_json::Result<Vec<u8>> {
+    if let Some(request) = &prompt.request {
+        return serde_json::to_vec(&PassedOn { model, request, quirks });
+    }
     let mut body = json!({ "model": model, "messages": messages(prompt), "stream": true });
-    let limit = if quirks & NEW_TOKEN_LIMIT == 0 { "max_tokens" } else { "max_completion_tokens" };
-    body[limit] = json!(prompt.reply_tokens);
+    body[renamed(MAX_TOKENS, quirks)] = json!(prompt.reply_tokens);
     if quirks & NO_STREAM_OPTIONS == 0 {
         body["stream_options"] = json!({ "include_usage": true });
     }
-    body
+    serde_json::to_vec(&body)
+}
+
+/// A program's own request, with what is ours in it.
+struct PassedOn<'a> {
+    model: &'a str,
+    request: &'a Request,
+    quirks: u8,
+}
+
+impl Serialize for PassedOn<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { model, request: Request(said), quirks } = self;
+        let mut body = serializer.serialize_map(None)?;
+        body.serialize_entry("model", model)?;
+        body.serialize_entry("stream", &true)?;
+        if quirks & NO_STREAM_OPTIONS == 0 {
+            body.serialize_entry("stream_options", &StreamOptions { include_usage: true })?;
+        }
+        for (key, value) in said {
+            let name = renamed(key, *quirks);
+            let is_ours = matches!(name, "model" | "stream" | "stream_options");
+            let is_double = name != key && said.contains_key(name);
+            if !is_ours && !is_double {
+                body.serialize_entry(name, value)?;
+            }
+        }
+        body.end()
+    }
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
 }
 
 /// The prompt as messages whose roles alternate, as several hosts' templates want it.
@@ -152,6 +221,7 @@ fn read(chunk: &Value) -> Said {
     Said {
         known: choice.is_object(),
         text: text + refusal,
+        calls: Part::list(&said["tool_calls"]),
         reasoning,
         refused: !refusal.is_empty(),
         usage: usage(chunk),
@@ -192,6 +262,7 @@ pub(super) fn finish(chunk: &Value, choice: &Value) -> (Option<Finish>, Option<F
         Some("stop" | "eos" | "eos_token" | "stop_sequence" | "end_turn") => Finish::Stop,
         Some("length" | "max_tokens" | "model_length") => Finish::Length,
         Some("content_filter" | "safety") => Finish::ContentFilter,
+        Some("tool_calls") => Finish::ToolCalls,
         Some(other) => Finish::Other(verdict::machine_word(other).unwrap_or_default()),
     };
     (Some(finish), None)
@@ -222,6 +293,10 @@ mod tests {
 
     const HELLO: &str = r#"{"choices":[{"index":0,"delta":{"content":"Hello"}}]}"#;
     const STOP: &str = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+
+    fn sent(model: &str, prompt: &Prompt, quirks: u8) -> String {
+        String::from_utf8(request(model, prompt, quirks).unwrap()).unwrap()
+    }
 
     async fn check(acts: Vec<Act>, expected: Expect) {
         let endpoint = Scripted::start(vec![acts]).await;
@@ -254,7 +329,102 @@ mod tests {
     #[test]
     fn one_speaker_needs_no_name_and_no_system_no_message() {
         let prompt = prompt("", vec![said("Ana", "hi"), said("Ana", "there")]);
-        expect![[r#"{"max_completion_tokens":64,"messages":[{"content":"hi\nthere","role":"user"}],"model":"m","stream":true}"#]].assert_eq(&request("m", &prompt, NEW_TOKEN_LIMIT | NO_STREAM_OPTIONS).to_string());
+        expect![[r#"{"max_completion_tokens":64,"messages":[{"content":"hi\nthere","role":"user"}],"model":"m","stream":true}"#]].assert_eq(&sent("m", &prompt, NEW_TOKEN_LIMIT | NO_STREAM_OPTIONS));
+    }
+
+    fn passed_on(body: Value) -> Prompt {
+        let Value::Object(body) = body else { panic!("an object") };
+        Prompt { request: Some(Arc::new(Request(body))), ..Prompt::default() }
+    }
+
+    #[test]
+    fn a_programs_request_is_passed_on_as_it_is() {
+        let body = json!({
+            "messages": [{"role": "user", "name": "ana", "content": [
+                {"type": "text", "text": "what is this?"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
+            ]}],
+            "max_tokens": 5,
+            "stream": false,
+            "tools": [{"type": "function", "function": {"name": "now"}}],
+            "x-new": [1.5, null],
+        });
+        expect![[r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_tokens":5,"messages":[{"content":[{"text":"what is this?","type":"text"},{"image_url":{"url":"data:image/png;base64,AA"},"type":"image_url"}],"name":"ana","role":"user"}],"tools":[{"function":{"name":"now"},"type":"function"}],"x-new":[1.5,null]}"#]].assert_eq(&sent("m", &passed_on(body), 0));
+    }
+
+    #[test]
+    fn a_token_limit_has_the_hosts_name() {
+        let sent = |body: Value, quirks| sent("m", &passed_on(body), NO_STREAM_OPTIONS | quirks);
+        expect![[r#"{"model":"m","stream":true,"max_completion_tokens":5}"#]]
+            .assert_eq(&sent(json!({"max_tokens": 5}), NEW_TOKEN_LIMIT));
+        expect![[r#"{"model":"m","stream":true,"max_tokens":5}"#]]
+            .assert_eq(&sent(json!({"max_completion_tokens": 5}), OLD_TOKEN_LIMIT));
+        expect![[r#"{"model":"m","stream":true,"max_tokens":6}"#]]
+            .assert_eq(&sent(json!({"max_completion_tokens": 5, "max_tokens": 6}), OLD_TOKEN_LIMIT));
+        expect![[r#"{"model":"m","stream":true}"#]].assert_eq(&sent(json!({}), NEW_TOKEN_LIMIT));
+    }
+
+    #[tokio::test]
+    async fn a_programs_new_token_limit_is_renamed_for_an_old_host() {
+        let refusal = r#"{"error":{"message":"Extra inputs are not permitted: max_completion_tokens","code":"extra_forbidden"}}"#;
+        let refused = vec![answer("422 Unprocessable Entity", "application/json", refusal)];
+        let mut endpoint = Scripted::start(vec![refused, vec![events(&[HELLO, STOP])]]).await;
+        let prompt = Arc::new(passed_on(json!({"max_completion_tokens": 5})));
+        assert!(endpoint.provider(Kind::OpenAi, None).generate(prompt).await.is_ok());
+        let mut limits = Vec::new();
+        for _ in 0..2 {
+            limits.push(endpoint.request().await.contains(r#""max_tokens":5"#));
+        }
+        assert_eq!(limits, [false, true]);
+    }
+
+    #[tokio::test]
+    async fn calls_of_tools() {
+        let call = r#"{"choices":[{"delta":{"content":null,"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"now","arguments":""}}]}}]}"#;
+        let more = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}}]}"#;
+        let end = r#"{"choices":[{"delta":{},"finish_reason":"tool_calls"}]}"#;
+        check_events(
+            &[call, more, end, "[DONE]"],
+            expect![[r#"
+            call     ToolCall { index: 0, id: Some("a"), name: Some("now"), arguments: "" }
+            call     ToolCall { index: 0, id: None, name: None, arguments: "{}" }
+            finish   ToolCalls
+        "#]],
+        )
+        .await;
+        check_events(
+            &[HELLO, call],
+            expect![[r#"
+            text     "Hello"
+            call     ToolCall { index: 0, id: Some("a"), name: Some("now"), arguments: "" }
+            failed   broken_stream (HTTP 200): no finish
+        "#]],
+        )
+        .await;
+        check_events(
+            &[call, r#"{"error":{"message":"x","type":"server_error"}}"#],
+            expect![[r#"
+            call     ToolCall { index: 0, id: Some("a"), name: Some("now"), arguments: "" }
+            failed   broken_stream (HTTP 200): server_error
+        "#]],
+        )
+        .await;
+        let whole = r#"{"choices":[{"message":{"content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"now","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}"#;
+        check(
+            vec![answer("200 OK", "application/json", whole)],
+            expect![[r#"
+            call     ToolCall { index: 0, id: Some("a"), name: Some("now"), arguments: "{}" }
+            finish   ToolCalls
+        "#]],
+        )
+        .await;
+        check_events(
+            &[end],
+            expect![[r#"
+            failed   empty (HTTP 200): no text
+        "#]],
+        )
+        .await;
     }
 
     #[tokio::test]
@@ -363,9 +533,9 @@ mod tests {
         check_events(
             &[HELLO, r#"{"choices":[{"delta":{},"finish_reason":"tool_calls"}]}"#],
             expect![[r#"
-            text     "Hello"
-            finish   Other("tool_calls")
-        "#]],
+                text     "Hello"
+                finish   ToolCalls
+            "#]],
         )
         .await;
     }

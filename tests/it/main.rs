@@ -5,6 +5,7 @@
     reason = "all of it is tests, also what stands outside of `#[test]`"
 )]
 
+mod api;
 mod commands;
 mod conversations;
 mod docs;

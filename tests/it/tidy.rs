@@ -18,11 +18,13 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("router", &["config", "message", "outcome", "providers"]),
     ("ledger", &["message", "metrics", "outcome", "store"]),
     ("chat", &["config", "ledger", "message", "metrics", "outcome", "providers", "router", "store"]),
+    ("api", &["ledger", "message", "metrics", "outcome", "providers", "router"]),
     ("discord", &["chat", "config", "message", "metrics"]),
     ("status", &["chat", "message", "router", "store"]),
     (
         "app",
         &[
+            "api",
             "chat",
             "config",
             "discord",
@@ -63,6 +65,8 @@ const TRUSTED: &[(&str, &[&str])] = &[
     ("sqlx::", &["src/store"]),
     ("serenity::", &["src/discord"]),
     ("axum::", &["src/status"]),
+    ("hyper::", &["src/api"]),
+    ("hyper_util::", &["src/api"]),
     ("sim::", &["src/cli/demo"]),
     ("std::env", &["src/config"]),
     ("println!", &["src/cli"]),

@@ -153,6 +153,7 @@ pub(super) struct Follower {
 }
 
 /// What a follower hears.
+#[expect(clippy::large_enum_variant, reason = "it is looked at once and not kept")]
 pub(super) enum Heard {
     Event(Event),
     /// The leader went away; somebody else has to ask.

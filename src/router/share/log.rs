@@ -55,6 +55,7 @@ pub(super) struct Place {
 }
 
 /// What somebody reads next.
+#[expect(clippy::large_enum_variant, reason = "it is looked at once and not kept")]
 #[derive(Debug)]
 pub(super) enum Read {
     Event(Event),

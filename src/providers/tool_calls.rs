@@ -1,0 +1,180 @@
+//! A model's calls of tools, put in order while their parts come.
+//!
+//! **The problem.** Parts of a call are told apart by `index`, but hosts leave it out (Mistral), give every call the index 0
+//! (Gemini behind OpenAI's dialect), repeat the id and the name in each part, or give no id at all. Programs add the parts up
+//! by index, and glue repeated names together. **The rule.** A new id, or a name where none belongs to the call yet, begins a
+//! call; calls are numbered in the order in which they begin; id and name are told once, with the first part. **The limits.**
+//! At most [`MOST_CALLS`] calls an answer; the parts of more are dropped.
+
+use crate::message::ToolCall;
+use serde_json::Value;
+
+/// No honest answer has as many; a program adds them up in memory.
+const MOST_CALLS: usize = 128;
+
+/// A part of a call, as a host wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Part {
+    index: Option<u64>,
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl Part {
+    /// Reads `tool_calls` of a delta or of a message.
+    pub(super) fn list(parts: &Value) -> Vec<Self> {
+        parts.as_array().into_iter().flatten().map(Self::read).collect()
+    }
+
+    fn read(part: &Value) -> Self {
+        let function = &part["function"];
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let arguments = match &function["arguments"] {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            // Some local servers give the arguments themselves instead of their JSON.
+            value => value.to_string(),
+        };
+        Self {
+            index: part["index"].as_u64(),
+            id: word(&part["id"]),
+            name: word(&function["name"]),
+            arguments,
+        }
+    }
+
+    /// How much it says, in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.id.len() + self.name.len() + self.arguments.len()
+    }
+}
+
+/// The calls of one answer so far.
+#[derive(Debug, Default)]
+pub(super) struct Calls(Vec<Known>);
+
+#[derive(Debug)]
+struct Known {
+    /// The host's own index.
+    index: Option<u64>,
+    /// The host's own id; empty if it gave none.
+    id: String,
+}
+
+impl Calls {
+    /// The part with the number of the call that it belongs to; none if there are too many.
+    pub(super) fn place(&mut self, part: Part) -> Option<ToolCall> {
+        let Part { index, id, name, arguments } = part;
+        if let Some(place) = self.of(index, &id, &name) {
+            return Some(ToolCall { index: u32::try_from(place).ok()?, id: None, name: None, arguments });
+        }
+        let place = self.0.len();
+        if place == MOST_CALLS {
+            return None;
+        }
+        let told = if id.is_empty() { format!("call_{place}") } else { id.clone() };
+        self.0.push(Known { index, id });
+        Some(ToolCall { index: u32::try_from(place).ok()?, id: Some(told), name: Some(name), arguments })
+    }
+
+    /// The call that goes on with this part; none if it begins one.
+    fn of(&self, index: Option<u64>, id: &str, name: &str) -> Option<usize> {
+        if !id.is_empty() {
+            return self.0.iter().rposition(|it| it.id == id);
+        }
+        let known = match index {
+            Some(_) => self.0.iter().rposition(|it| it.index == index),
+            None => self.0.len().checked_sub(1),
+        };
+        // A name without an id begins a call, unless the host numbers its calls and this one is known.
+        known.filter(|_| name.is_empty() || index.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+    use serde_json::json;
+    use std::fmt::Write;
+
+    #[expect(clippy::needless_pass_by_value, reason = "reads as a literal")]
+    fn check(chunks: &[Value], expected: Expect) {
+        let mut calls = Calls::default();
+        let mut told = String::new();
+        for call in chunks.iter().flat_map(Part::list).filter_map(|part| calls.place(part)) {
+            let (id, name) = (call.id.unwrap_or_default(), call.name.unwrap_or_default());
+            writeln!(told, "{} {id:?} {name:?} {:?}", call.index, call.arguments).unwrap();
+        }
+        expected.assert_eq(&told);
+    }
+
+    #[test]
+    fn parts_by_index_as_openai_sends_them() {
+        check(
+            &[
+                json!([{"index": 0, "id": "a", "type": "function", "function": {"name": "now", "arguments": ""}}]),
+                json!([{"index": 0, "function": {"arguments": "{\"in\":"}}]),
+                json!([{"index": 1, "id": "b", "function": {"name": "where", "arguments": ""}}]),
+                json!([{"index": 0, "function": {"arguments": "1}"}}, {"index": 1, "function": {"arguments": "{}"}}]),
+            ],
+            expect![[r#"
+                0 "a" "now" ""
+                0 "" "" "{\"in\":"
+                1 "b" "where" ""
+                0 "" "" "1}"
+                1 "" "" "{}"
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_hosts_do_differently() {
+        // Mistral: no index, whole calls.
+        check(
+            &[json!([
+                {"id": "a", "function": {"name": "now", "arguments": "{}"}},
+                {"id": "b", "function": {"name": "now", "arguments": "{}"}},
+            ])],
+            expect![[r#"
+                0 "a" "now" "{}"
+                1 "b" "now" "{}"
+            "#]],
+        );
+        // The same index for all, and the id and name with each part.
+        check(
+            &[
+                json!([{"index": 0, "id": "a", "function": {"name": "now", "arguments": "{"}}]),
+                json!([{"index": 0, "id": "a", "function": {"name": "now", "arguments": "}"}}]),
+                json!([{"index": 0, "id": "b", "function": {"name": "now", "arguments": "{}"}}]),
+            ],
+            expect![[r#"
+                0 "a" "now" "{"
+                0 "" "" "}"
+                1 "b" "now" "{}"
+            "#]],
+        );
+        // No ids, and arguments that are no text.
+        check(
+            &[
+                json!([{"function": {"name": "now", "arguments": {"in": 1}}}, {"function": {"name": "now"}}]),
+                json!(7),
+            ],
+            expect![[r#"
+                0 "call_0" "now" "{\"in\":1}"
+                1 "call_1" "now" ""
+            "#]],
+        );
+    }
+
+    #[test]
+    fn there_is_an_end_to_calls() {
+        let mut calls = Calls::default();
+        let told = (0..1000).filter_map(|id| {
+            let part = json!([{"index": u64::MAX, "id": id.to_string(), "function": {"name": "now"}}]);
+            calls.place(Part::list(&part).remove(0))
+        });
+        assert_eq!(told.count(), MOST_CALLS);
+    }
+}
