@@ -63,7 +63,7 @@ const TRUSTED: &[(&str, &[&str])] = &[
     ("sqlx::", &["src/store"]),
     ("serenity::", &["src/discord"]),
     ("axum::", &["src/status"]),
-    ("sim::", &["src/cli/demo"]),
+    ("sim::", &["src/cli/demo", "src/cli/faults"]),
     ("std::env", &["src/config"]),
     ("println!", &["src/cli"]),
     ("print!", &["src/cli"]),
