@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "WORD", requires = "measured")]
     only: Option<String>,
     /// Without the faults that take more than about five seconds
-    #[arg(long, requires = "faults")]
+    #[arg(long, requires = "faults", conflicts_with = "outage")]
     quick: bool,
     /// JSON instead of tables
     #[arg(long, requires = "measured")]

@@ -24,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How many stages play side by side: they wait most of the time, and two slow cores must not be what is measured.
 const AT_ONCE: usize = 8;
+/// Those that take long have the cores to themselves at first: their hedge is due by then.
+const QUIET: Duration = Duration::from_secs(3);
 /// They ask one after the other, so that their first moments do not share the cores.
 const ONE_BY_ONE: Duration = Duration::from_millis(30);
 
@@ -85,8 +87,10 @@ async fn play_all(chosen: Vec<Fault>) -> Result<Vec<Row>, String> {
     let (long, mut others): (Vec<_>, Vec<_>) = numbered.partition(|(_, fault)| fault.is_long());
     // Those that take some seconds are put together: a batch lasts as long as its longest.
     others.sort_by_key(|(_, fault)| (fault.is_slow, fault.first.is_some()));
+    let quiet = if long.is_empty() { Duration::ZERO } else { QUIET };
     let mut long = Batch::begin(long, &progress);
     long.ask().await;
+    sleep(quiet).await;
     let mut batches = Vec::new();
     for faults in others.chunks(AT_ONCE) {
         let mut batch = Batch::begin(faults.to_vec(), &progress);

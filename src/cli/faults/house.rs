@@ -60,7 +60,7 @@ impl House {
         let Self { guest, app, _folder } = self;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let visit = async {
-            if timeout(PATIENCE, guest.stage.discord.connected()).await.is_err() {
+            if timeout(PATIENCE, guest.is_at_home()).await.is_err() {
                 return Err("the service did not connect to the embedded Discord".to_owned());
             }
             let seen = visit.await;
@@ -113,6 +113,19 @@ pub(super) struct Seen {
 }
 
 impl Guest {
+    /// Resolves when the service is connected and has nothing left to do: it also looks for half-done turns and registers commands.
+    async fn is_at_home(&self) {
+        self.stage.discord.connected().await;
+        self.stage.discord.barrier().await;
+        let mut calm_since = Instant::now();
+        while calm_since.elapsed() < CALM {
+            sleep(LOOK_EVERY).await;
+            if !self.rooms.chat.metrics().is_idle() {
+                calm_since = Instant::now();
+            }
+        }
+    }
+
     /// Asks one question in a channel and watches the answer.
     pub(super) async fn ask(&self, who: &str, room: &str, until: Until) -> Seen {
         let channel = self.stage.discord.channel(room);

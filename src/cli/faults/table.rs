@@ -147,7 +147,8 @@ pub(super) fn time(it: Duration) -> String {
         10..995 => format!("{} ms", (ms + 5) / 10 * 10),
         995..120_000 => {
             let tenths = (ms + 50) / 100;
-            let fraction = if tenths % 10 == 0 { String::new() } else { format!(".{}", tenths % 10) };
+            let fraction =
+                if tenths.is_multiple_of(10) { String::new() } else { format!(".{}", tenths % 10) };
             format!("{}{fraction} s", tenths / 10)
         }
         _ => format!("{} min", (ms + 30_000) / 60_000),
