@@ -23,6 +23,8 @@ mod ask;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+#[cfg(feature = "demo")]
+mod faults;
 mod stats;
 
 use crate::{

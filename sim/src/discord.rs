@@ -23,7 +23,7 @@ mod rest;
 mod session;
 mod slash;
 mod threads;
-mod time;
+pub(crate) mod time;
 mod watching;
 mod world;
 

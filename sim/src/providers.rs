@@ -7,9 +7,11 @@
 mod anthropic;
 mod behaviour;
 mod cast;
+mod clock;
 mod completions;
 mod dialect;
 mod door;
+mod framing;
 mod gemini;
 mod http;
 mod lorem;

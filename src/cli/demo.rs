@@ -1,7 +1,7 @@
 //! `neverdark demo`: the whole service against an embedded Discord and scripted providers; nothing but the addresses is
 //! different from the real thing.
 
-use super::{Exit, ended, fail, wrong_config};
+use super::{Exit, ended, fail, faults, wrong_config};
 use crate::{
     app::{App, Rooms},
     config::{self, Env, Loaded},
@@ -35,6 +35,7 @@ const YOU: &str = "you";
 const HERE: &str = "harbour";
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("measured").args(["faults", "outage"]))]
 pub(crate) struct Arguments {
     /// Play this scenario file and end
     file: Option<PathBuf>,
@@ -44,6 +45,21 @@ pub(crate) struct Arguments {
     /// Who answers: the script's providers, or those of the configuration
     #[arg(long, value_enum, default_value = "script")]
     providers: Who,
+    /// Measure what people see of each fault that providers are known to commit, and print a table; 1 if any ended badly
+    #[arg(long, conflicts_with_all = ["file", "port", "providers", "outage"])]
+    faults: bool,
+    /// Measure an outage of a minute under way, and print a table; 1 if people noticed too much of it
+    #[arg(long, conflicts_with_all = ["file", "port", "providers"])]
+    outage: bool,
+    /// Only the faults or outages with this word in their names or groups
+    #[arg(long, value_name = "WORD", requires = "measured")]
+    only: Option<String>,
+    /// Without the faults that take more than about five seconds
+    #[arg(long, requires = "faults", conflicts_with = "outage")]
+    quick: bool,
+    /// JSON instead of tables
+    #[arg(long, requires = "measured")]
+    json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -53,6 +69,17 @@ enum Who {
 }
 
 pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env) -> Exit {
+    let Arguments { only, quick, json, .. } = &arguments;
+    let wanted = faults::Wanted { only: only.clone(), is_quick: *quick, as_json: *json };
+    match () {
+        () if arguments.faults => faults::run(&wanted).await,
+        () if arguments.outage => faults::run_outage(&wanted).await,
+        () => Box::pin(converse(arguments, explicit, env)).await,
+    }
+}
+
+/// Plays a scene, or talks.
+async fn converse(arguments: Arguments, explicit: Option<&Path>, env: &Env) -> Exit {
     let text = match &arguments.file {
         Some(file) => match std::fs::read_to_string(file) {
             Ok(text) => text,
@@ -130,20 +157,7 @@ fn configure(
     folder: &Path,
     configured: Option<Loaded>,
 ) -> Result<Loaded, config::Problems> {
-    let database = folder.join("demo.db");
-    let mut file = format!(
-        "[discord]\napi_base = \"{}\"\n[chat]\nedit_interval = \"300ms\"\n[store]\nurl = \"sqlite://{}\"\n[status]\nlisten = \"off\"\n",
-        stage.discord.base(),
-        database.display()
-    );
-    for role in stage.providers.roles() {
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            file,
-            "[[providers]]\nname = \"{}\"\nkind = \"{}\"\nbase_url = \"{}\"\nmodel = \"{}\"",
-            role.name, role.kind, role.base_url, role.model
-        );
-    }
+    let file = format!("[chat]\nedit_interval = \"300ms\"\n{}", addresses(stage, folder));
     let path = folder.join("demo.toml");
     std::fs::write(&path, file).map_err(|failure| {
         config::Problems(vec![config::Problem::new(
@@ -159,6 +173,24 @@ fn configure(
         loaded.config.router = configured.config.router;
     }
     Ok(loaded)
+}
+
+/// What has to be set to be on a stage, as TOML: where Discord is, where the database is, and a table a provider.
+pub(super) fn addresses(stage: &Stage, folder: &Path) -> String {
+    let mut file = format!(
+        "[discord]\napi_base = \"{}\"\n[store]\nurl = \"sqlite://{}\"\n[status]\nlisten = \"off\"\n",
+        stage.discord.base(),
+        folder.join("demo.db").display()
+    );
+    for role in stage.providers.roles() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            file,
+            "[[providers]]\nname = \"{}\"\nkind = \"{}\"\nbase_url = \"{}\"\nmodel = \"{}\"",
+            role.name, role.kind, role.base_url, role.model
+        );
+    }
+    file
 }
 
 /// `router.strategy` as an environment variable.

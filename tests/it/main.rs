@@ -10,6 +10,7 @@ mod commands;
 mod conversations;
 mod docs;
 mod fallback;
+mod faults;
 mod gateway;
 mod harness;
 mod limits;

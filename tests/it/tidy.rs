@@ -67,7 +67,7 @@ const TRUSTED: &[(&str, &[&str])] = &[
     ("axum::", &["src/status"]),
     ("hyper::", &["src/api"]),
     ("hyper_util::", &["src/api"]),
-    ("sim::", &["src/cli/demo"]),
+    ("sim::", &["src/cli/demo", "src/cli/faults"]),
     ("std::env", &["src/config"]),
     ("println!", &["src/cli"]),
     ("print!", &["src/cli"]),

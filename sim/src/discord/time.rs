@@ -30,7 +30,7 @@ pub(crate) fn iso(ms: u64) -> String {
 }
 
 /// Year, month and day of a number of days since 1970 (Howard Hinnant's `civil_from_days`).
-fn civil(days: u64) -> (u64, u64, u64) {
+pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
     let z = days + 719_468;
     let (era, in_era) = (z / 146_097, z % 146_097);
     let year = (in_era - in_era / 1460 + in_era / 36_524 - in_era / 146_096) / 365;

@@ -86,11 +86,11 @@ impl Wire {
     }
 
     /// One chunk of a body of unknown length. An empty one would end the body, so it is left out.
-    pub(crate) async fn chunk(&mut self, text: &str) -> io::Result<()> {
-        if text.is_empty() {
+    pub(crate) async fn chunk(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
             return Ok(());
         }
-        self.put(format!("{:x}\r\n{text}\r\n", text.len())).await
+        self.put([format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()).await
     }
 
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
@@ -169,7 +169,7 @@ fn head(inbox: &[u8]) -> io::Result<Option<(Request, usize, usize)>> {
     Ok(Some((request, start, length)))
 }
 
-/// The head of an answer. `length` is none for a body in chunks.
+/// The head of an answer. `length` is none for a body in chunks; a `content-type` among the headers is the one that counts.
 pub(crate) fn answer_head(
     status: u16,
     content_type: &str,
@@ -177,7 +177,10 @@ pub(crate) fn answer_head(
     last: bool,
     headers: &[(String, String)],
 ) -> String {
-    let mut head = format!("HTTP/1.1 {status} {}\r\ncontent-type: {content_type}\r\n", reason(status));
+    let mut head = format!("HTTP/1.1 {status} {}\r\n", reason(status));
+    if headers.iter().all(|(name, _)| name != "content-type") {
+        let _ = write!(head, "content-type: {content_type}\r\n");
+    }
     // Writing to a String cannot fail.
     let _ = match length {
         Some(length) => write!(head, "content-length: {length}\r\n"),

@@ -1,5 +1,7 @@
 //! Plays one answer on a connection, with its faults.
 
+mod body;
+
 use super::{
     Hooks,
     behaviour::{Answer, Behaviour, Fault, FaultKind, status_of},
@@ -10,11 +12,13 @@ use super::{
 use std::{io, time::Duration};
 use tokio::time::timeout;
 
-/// How long `hang` and `stall` last when the client does not go away.
-const LONG: Duration = Duration::from_secs(600);
+/// How long `hang`, `silent` and `stall` last when the client does not go away.
+pub(crate) const LONG: Duration = Duration::from_secs(600);
 /// How long `hold` waits for people to see the text.
 const HOLD: Duration = Duration::from_secs(3);
 const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+const HTML: &str = "text/html; charset=utf-8";
 const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>\n";
 
 /// What becomes of the connection behind an answer.
@@ -46,7 +50,9 @@ impl Scene<'_> {
     /// # Errors
     /// The client has gone before the end.
     pub(crate) async fn play(&self, wire: &mut Wire) -> io::Result<End> {
-        wire.pause(self.behaviour.delay).await?;
+        if !self.begins_at_once() {
+            wire.pause(self.behaviour.delay).await?;
+        }
         match &self.behaviour.answer {
             Answer::Text(text) => self.say(wire, text).await,
             Answer::Echo | Answer::Random { .. } => {
@@ -55,20 +61,31 @@ impl Scene<'_> {
             Answer::Lorem { size, seed } => self.say(wire, &lorem(*size, *seed)).await,
             Answer::Empty => self.say(wire, "").await,
             Answer::Status { status, code } => self.error(wire, *status, code.as_deref()).await,
-            Answer::Page { status } => self.document(wire, *status, "text/html; charset=utf-8", PAGE).await,
+            Answer::Page { status } => self.document(wire, *status, HTML, PAGE).await,
             Answer::Malformed if self.streams() => {
                 self.stream(wire, "", Some(&FaultKind::Malformed), 0).await
             }
             Answer::Malformed => {
                 self.document(wire, 200, JSON, r#"{"id":"sim","choices":[{"message":{"cont"#).await
             }
-            Answer::Hang => {
-                wire.pause(LONG).await?;
+            Answer::Raw { status, pieces } => self.raw(wire, *status, pieces).await,
+            Answer::Endless(what) => self.endless(wire, *what).await,
+            Answer::Hang | Answer::Silent => {
+                if self.begins_at_once() {
+                    self.head(wire, 200, EVENTS).await?;
+                }
+                self.wait(wire, LONG).await?;
                 Ok(End::Close)
             }
+            Answer::Close => Ok(End::Close),
             // A connection that was open already when the provider went away.
             Answer::Reset | Answer::Refuse | Answer::BlackHole => Ok(End::Reset),
         }
+    }
+
+    /// Whether the stream's head is sent before anything is waited for.
+    fn begins_at_once(&self) -> bool {
+        self.behaviour.keepalive.is_some() && self.streams()
     }
 
     fn streams(&self) -> bool {
@@ -102,15 +119,14 @@ impl Scene<'_> {
         after: usize,
     ) -> io::Result<End> {
         let reply = self.reply(text);
-        let head = answer_head(200, "text/event-stream", None, self.last, &self.behaviour.headers);
-        wire.put(head).await?;
-        wire.chunk(&self.dialect.opening(&reply)).await?;
+        self.head(wire, 200, EVENTS).await?;
+        self.chunk(wire, self.dialect.opening(&reply)).await?;
         for piece in reply.reasoning.map(|thought| self.pieces(thought)).unwrap_or_default() {
             self.beat(wire).await?;
-            wire.chunk(&self.dialect.reasoning(&reply, piece)).await?;
+            self.chunk(wire, self.dialect.reasoning(&reply, piece)).await?;
         }
         if reply.reasoning.is_some() {
-            wire.chunk(&self.dialect.thought(&reply)).await?;
+            self.chunk(wire, self.dialect.thought(&reply)).await?;
         }
         let mut sent = 0;
         let mut fault = fault;
@@ -122,7 +138,7 @@ impl Scene<'_> {
                 return Ok(end);
             }
             self.beat(wire).await?;
-            wire.chunk(&self.dialect.piece(&reply, piece)).await?;
+            self.chunk(wire, self.dialect.piece(&reply, piece)).await?;
             sent += piece.len();
         }
         if let Some(kind) = fault
@@ -130,7 +146,7 @@ impl Scene<'_> {
         {
             return Ok(end);
         }
-        wire.chunk(&self.dialect.ending(&reply)).await?;
+        self.chunk(wire, self.dialect.ending(&reply)).await?;
         self.end_of_body(wire).await
     }
 
@@ -138,7 +154,7 @@ impl Scene<'_> {
     async fn beat(&self, wire: &mut Wire) -> io::Result<()> {
         match self.behaviour.drip.unwrap_or(self.behaviour.pace) {
             Duration::ZERO => Ok(()),
-            time => wire.pause(time).await,
+            time => self.wait(wire, time).await,
         }
     }
 
@@ -162,14 +178,14 @@ impl Scene<'_> {
                 return Ok(Some(End::Reset));
             }
             FaultKind::Stall => {
-                wire.pause(LONG).await?;
+                self.wait(wire, LONG).await?;
                 return Ok(Some(End::Close));
             }
             FaultKind::Error(code) => {
                 let trouble = Trouble { status: status_of(code), code: Some(code), retry_after: None };
-                wire.chunk(&self.dialect.error_event(&trouble)).await?;
+                self.chunk(wire, self.dialect.error_event(&trouble)).await?;
             }
-            FaultKind::Malformed => wire.chunk(&self.dialect.malformed_piece()).await?,
+            FaultKind::Malformed => self.chunk(wire, self.dialect.malformed_piece()).await?,
         }
         wire.put("0\r\n\r\n").await?;
         wire.flush().await?;
@@ -210,7 +226,7 @@ impl Scene<'_> {
             Some(FaultKind::Error(code)) => return self.error(wire, status_of(code), Some(code)).await,
             Some(FaultKind::Cut | FaultKind::Drop | FaultKind::Reset | FaultKind::Stall) => {}
         }
-        wire.put(answer_head(200, JSON, Some(body.len()), self.last, &self.behaviour.headers)).await?;
+        wire.put(answer_head(200, JSON, Some(body.len()), self.last, &self.headers())).await?;
         wire.put(&body[..middle]).await?;
         match fault {
             Some(FaultKind::Stall) => wire.pause(LONG).await?,
@@ -227,7 +243,7 @@ impl Scene<'_> {
         let status =
             body["error"]["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(status);
         let body = body.to_string();
-        let mut headers = self.behaviour.headers.clone();
+        let mut headers = self.headers();
         headers.retain(|(name, _)| name != "retry-after" || !self.dialect.waits_in_body());
         self.send(wire, answer_head(status, JSON, Some(body.len()), self.last, &headers), &body).await
     }
@@ -239,7 +255,7 @@ impl Scene<'_> {
         content_type: &str,
         body: &str,
     ) -> io::Result<End> {
-        let head = answer_head(status, content_type, Some(body.len()), self.last, &self.behaviour.headers);
+        let head = answer_head(status, content_type, Some(body.len()), self.last, &self.headers());
         self.send(wire, head, body).await
     }
 

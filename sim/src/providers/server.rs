@@ -7,7 +7,7 @@ use super::{
     dialect::{Trouble, Wanted},
     door::Door,
     http::{Request, Wire, answer_head},
-    play::{End, Scene},
+    play::{End, LONG, Scene},
 };
 use serde_json::Value;
 use std::{
@@ -127,6 +127,12 @@ impl Server {
         moved.map_err(|error| format!("{}: the port cannot be had again: {error}", self.role.name))
     }
 
+    /// Whether not even a health check is answered.
+    fn is_silent(&self) -> bool {
+        let state = self.state();
+        state.plan.get(state.next).is_some_and(|it| it.answer == Answer::Silent)
+    }
+
     /// Counts a call, and takes the behaviour for it.
     fn begin(self: &Arc<Self>, request: &Request, body: Value) -> (Behaviour, String, Answering) {
         let mut state = self.state();
@@ -229,6 +235,10 @@ async fn answer(server: &Arc<Server>, wire: &mut Wire, request: &Request) -> io:
                 answering.hung_up();
             }
             return end;
+        }
+        Wanted::Health if server.is_silent() => {
+            wire.pause(LONG).await?;
+            return Ok(End::Close);
         }
         Wanted::Health if server.state().healthy => (200, dialect.healthy(&server.role.model)),
         Wanted::Health => (503, dialect.error_body(&Trouble { status: 503, code: None, retry_after: None })),

@@ -348,6 +348,136 @@ async fn failures_in_the_middle() {
 }
 
 #[tokio::test]
+async fn bodies_as_they_stand() {
+    let providers = start(
+        "alpha: 429 raw='{\"error\":\"slow\"}' retry-after-ms=7 then raw='data: one\\n\\n' raw=': two\\r\\n' bytes=64c3a9 \
+         then raw='<html>' content-type=text/x-odd then raw=''",
+    )
+    .await;
+    let mut shown = String::new();
+    for _ in 0..4 {
+        let seen = ask(&providers, "alpha", Kind::OpenAi, true).await;
+        let head = seen.head.unwrap().replace('\r', "");
+        let head = head.lines().filter(|it| !it.starts_with("cache") && !it.starts_with("transfer"));
+        let head = head.collect::<Vec<_>>().join(" ¦ ");
+        shown += &format!("{head}\n    {:?} {}\n", seen.body, seen.end);
+    }
+    expect![[r#"
+        HTTP/1.1 429 Too Many Requests ¦ content-type: application/json ¦ retry-after-ms: 7
+            "{\"error\":\"slow\"}" whole
+        HTTP/1.1 200 OK ¦ content-type: text/event-stream
+            "data: one\n\n: two\r\ndé" whole
+        HTTP/1.1 200 OK ¦ content-type: text/x-odd
+            "<html>" whole
+        HTTP/1.1 200 OK ¦ content-type: text/event-stream
+            "" whole
+    "#]]
+    .assert_eq(&shown);
+    for (fault, end) in [("cut", "whole"), ("drop", "cut off"), ("reset", "reset"), ("stall", "silent")] {
+        let providers = start(&format!("alpha: raw='a' raw='b' {fault} after=1")).await;
+        let seen = ask(&providers, "alpha", Kind::OpenAi, true).await;
+        assert_eq!((seen.body.as_str(), seen.end), ("a", end), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn framing() {
+    let cast = "alpha: 'Hé.' crlf bom | beta: 'Hé.' cr bytewise | gamma: 'Hé.' gzip";
+    let providers = start(cast).await;
+    let seen = ask(&providers, "alpha", Kind::OpenAi, true).await;
+    assert!(seen.body.starts_with("\u{feff}data: {"), "{}", seen.body);
+    assert_eq!(seen.body.matches('\n').count(), seen.body.matches("\r\n").count());
+    assert_eq!(seen.body.matches("\r\n\r\n").count(), 5);
+    // Read by lines, since a letter of two bytes is in two chunks here.
+    let bytes = ask_raw(&providers, "beta").await;
+    let ones = bytes.windows(6).filter(|it| it.starts_with(b"1\r\n") && it.ends_with(b"\r\n"));
+    assert!(ones.count() > 300);
+    assert!(!bytes.windows(6).any(|it| it == b"1\r\n\n\r\n"), "no line ends with LF");
+    let seen = ask(&providers, "gamma", Kind::OpenAi, true).await;
+    assert!(seen.head.unwrap().contains("\r\ncontent-encoding: gzip"));
+    assert!(!seen.body.contains("data:"));
+}
+
+/// All that comes until the provider is silent.
+async fn ask_raw(providers: &Providers, name: &str) -> Vec<u8> {
+    let (path, body) = question(Kind::OpenAi, true);
+    let body = body.to_string();
+    let mut socket = TcpStream::connect(address(providers, name)).await.unwrap();
+    let request = format!("POST {path} HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    while let Ok(Ok(1..)) = timeout(SILENCE, socket.read_buf(&mut bytes)).await {
+        if bytes.len() > 4_000_000 {
+            break;
+        }
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn comments_keep_a_stream_alive() {
+    let providers = start(
+        "alpha: 'Hi.' delay=120ms keepalive=20ms | beta: hang keepalive=20ms | gamma: 'One two.' stall after=1 keepalive=20ms",
+    )
+    .await;
+    for (name, text, finished) in [("alpha", "Hi.", true), ("beta", "", false), ("gamma", "One", false)] {
+        let (path, body) = question(Kind::OpenAi, true);
+        let body = body.to_string();
+        let mut socket = TcpStream::connect(address(&providers, name)).await.unwrap();
+        let request = format!("POST {path} HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        let read = async {
+            while !bytes.ends_with(b"0\r\n\r\n") && socket.read_buf(&mut bytes).await.unwrap() > 0 {}
+        };
+        let ended = timeout(Duration::from_millis(300), read).await.is_ok();
+        let body = String::from_utf8(bytes).unwrap();
+        let comments = body.matches(": keep-alive\n\n").count();
+        assert!((3..=15).contains(&comments), "{name}: {comments}");
+        assert_eq!(ended, finished, "{name}");
+        assert_eq!(understood(Kind::OpenAi, &body).0, text, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_never_stops_is_told_that_its_client_has_gone() {
+    for (what, sight) in [
+        ("text", "again and "),
+        ("thoughts", "hm, "),
+        ("comments", ": nothing yet"),
+        ("events", "data:\n\n"),
+        ("line", "xxxxxxxx"),
+    ] {
+        let providers = start(&format!("alpha: endless={what}")).await;
+        let bytes = ask_raw(&providers, "alpha").await;
+        assert!(bytes.len() > 4_000_000, "{what}: {}", bytes.len());
+        assert!(String::from_utf8_lossy(&bytes).contains(sight), "{what}");
+        let gone = async {
+            while providers.closed_early("alpha").is_empty() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        assert!(timeout(Duration::from_secs(5), gone).await.is_ok(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn silence_is_also_that_of_the_health_check() {
+    let providers = start("alpha: 'Hi.' | beta: close").await;
+    providers.set("alpha", "silent").unwrap();
+    assert_eq!(ask(&providers, "alpha", Kind::OpenAi, true).await.end, "silent");
+    let health = async || {
+        let mut socket = TcpStream::connect(address(&providers, "alpha")).await.unwrap();
+        exchange(&mut socket, "GET", "/v1/models", "").await.end
+    };
+    assert_eq!(health().await, "silent");
+    providers.heal("alpha").unwrap();
+    assert_eq!(health().await, "whole");
+    let seen = ask(&providers, "beta", Kind::OpenAi, true).await;
+    assert_eq!((seen.status(), seen.end), ("-", "cut off"));
+}
+
+#[tokio::test]
 async fn the_bytes_of_a_chat_completion() {
     golden(Kind::OpenAi, expect![[r#"
         data: {"choices":[{"delta":{"content":"","refusal":null,"role":"assistant"},"finish_reason":null,"index":0,"logprobs":null}],"created":1763800000,"id":"chatcmpl-alpha-1","model":"m","object":"chat.completion.chunk","system_fingerprint":"fp_sim","usage":null}

@@ -29,7 +29,7 @@ impl Word {
     }
 }
 
-/// Splits at white space; `'…'` and `"…"` hold together, with `\n`, `\\` and a backslash before a quote inside.
+/// Splits at white space; `'…'` and `"…"` hold together, with `\n`, `\r`, `\\` and a backslash before a quote inside.
 ///
 /// # Errors
 /// A quote that is not closed, or that is closed in the middle of a word (an apostrophe, mostly).
@@ -98,6 +98,7 @@ fn quoted(rest: &mut Peekable<Chars<'_>>) -> Result<String, String> {
         }
         match (c, rest.peek()) {
             ('\\', Some('n')) => text.push('\n'),
+            ('\\', Some('r')) => text.push('\r'),
             ('\\', Some(&escaped)) if escaped == '\\' || is_quote(escaped) => text.push(escaped),
             _ => {
                 text.push(c);
