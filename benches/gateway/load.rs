@@ -33,16 +33,19 @@ pub(crate) async fn one_by_one(
     time: Duration,
     part: fn(Took) -> Duration,
 ) -> Result<Latency, Trouble> {
-    let question = question(form);
-    let mut line = Line::connect(subject.address).await?;
-    for _ in 0..WARM_UP {
-        line.ask(&question, form, is_right).await?;
-    }
-    let end = Instant::now() + time;
-    let mut took = Vec::new();
-    while Instant::now() < end {
-        took.push(part(line.ask(&question, form, is_right).await?));
-    }
+    let (question, mut took) = (question(form), Vec::new());
+    let asked = async {
+        let mut line = Line::connect(subject.address).await?;
+        for _ in 0..WARM_UP {
+            line.ask(&question, form, is_right).await?;
+        }
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            took.push(part(line.ask(&question, form, is_right).await?));
+        }
+        Ok(())
+    };
+    asked.await.map_err(|trouble: Trouble| format!("{}: {trouble}", subject.kind.name()))?;
     Ok(Latency::of(took))
 }
 
