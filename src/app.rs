@@ -1,5 +1,7 @@
 //! Wiring only: from the configuration to rooms that know each other, from start to the end of the last turn.
 
+mod memory;
+
 use crate::{
     api::{self, Api},
     chat::{self, Chat},
@@ -237,6 +239,7 @@ impl App {
     pub async fn build(config: Config, env: &Env, mut rng: fastrand::Rng) -> Result<Self, Failure> {
         let token = if config.discord.enabled { Some(config.discord_token(env)?) } else { None };
         let rooms = Rooms::open(&config, env, &mut rng).await?;
+        memory::recall(&rooms.router, &rooms.store, UnixMillis::now()).await?;
         let (tasks, closing, hang_up) =
             (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let discord = match token {
@@ -321,7 +324,6 @@ impl App {
                 biased;
                 () = stop => None,
                 ended = &mut gateway => Some(ended),
-                never = background(&config, &rooms) => match never {},
             };
             info!("stopping: no new turns; {} are running", rooms.chat.metrics().turns_running());
             closing.cancel();
@@ -344,8 +346,13 @@ impl App {
             up.cancel();
             ended
         };
-        let (served, status, ()) = tokio::join!(work, status_server, api_server);
+        let (served, status, ()) = tokio::select! {
+            // Also while turns finish: their calls are written, and those who fell ill are kept.
+            never = background(&config, &rooms) => match never {},
+            ended = async { tokio::join!(work, status_server, api_server) } => ended,
+        };
         rooms.ledger.flush().await;
+        memory::keep_rests_now(&rooms.router, &rooms.store).await;
         if let Err(failure) = rooms.store.close().await {
             error!(error = %failure, "the database could not be closed well; nothing is lost by that");
         }
@@ -384,7 +391,8 @@ async fn background(config: &Config, rooms: &Rooms) -> std::convert::Infallible 
             }
         }
     };
-    tokio::join!(rooms.router.look_after(), prune, rooms.ledger.keep()).0
+    let rests = memory::keep_rests(&rooms.router, &rooms.store);
+    tokio::join!(rooms.router.look_after(), prune, rooms.ledger.keep(), rests).0
 }
 
 /// The client for Discord's REST API.

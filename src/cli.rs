@@ -134,7 +134,7 @@ async fn run(arguments: Arguments) -> Exit {
     let env = Env::from_process();
     let explicit = arguments.config.as_deref();
     match arguments.command {
-        Command::Run => serve(explicit.map(Into::into), &env).await,
+        Command::Run => Box::pin(serve(explicit.map(Into::into), &env)).await,
         #[cfg(feature = "demo")]
         Command::Demo(it) => until_stopped(Box::pin(demo::run(it, explicit, &env))).await,
         Command::Ask(it) => until_stopped(ask::run(it, explicit, &env)).await,

@@ -357,13 +357,18 @@ impl Member {
         self.resting.map(|rest| (rest.why, rest.until, rest.probe, self.rests))
     }
 
-    /// Takes up a rest from before a restart.
+    /// Takes up a rest from before a restart. Where the configuration was at fault somebody may have mended it: that is looked at
+    /// at once.
     pub(crate) fn take_up(
         &mut self,
         (why, until, probe, rests): (Failure, Instant, bool, u32),
         now: Instant,
     ) {
         self.rests = rests;
+        if matches!(why, Failure::Auth | Failure::RegionBlocked | Failure::ModelUnavailable) {
+            self.look.falls_ill(now, true);
+            return self.rest(now, why, true, now);
+        }
         if probe { self.rest(until, why, true, now) } else { self.is_named(until, why, now) }
     }
 

@@ -177,7 +177,7 @@ impl Guest {
         let alpha = standings.into_iter().find(|it| it.name == "alpha")?;
         match alpha.standing {
             Standing::Resting { .. } => Some(alpha.resting_for? + alpha.last_failure?.0),
-            Standing::Ready | Standing::Probing { .. } => None,
+            Standing::Ready | Standing::Doubted { .. } | Standing::Probing { .. } => None,
         }
     }
 
