@@ -105,7 +105,8 @@ impl Rooms {
         let store = Store::open(&config.store.url).await?;
         let metrics = Arc::new(Metrics::default());
         let ledger = Ledger::new(store.clone(), Arc::clone(&metrics));
-        let settings = chat::Settings { chat: config.chat.clone(), coalesce: config.router.coalesce };
+        let (chat, coalesce) = (config.chat.clone(), config.router.coalesce);
+        let settings = chat::Settings { chat, coalesce, born: UnixMillis::now() };
         let counting = Arc::clone(&metrics);
         let chat = Chat::new(router.clone(), store.clone(), counting, ledger.clone(), settings, rng.fork());
         Ok(Self { chat, router, ledger, store, metrics })

@@ -98,6 +98,8 @@ pub struct Settings {
     pub chat: ChatConfig,
     /// Whether identical questions in flight are asked once.
     pub coalesce: bool,
+    /// When this process began: turns claimed later are its own, and not to be finished as another one's.
+    pub born: UnixMillis,
 }
 
 /// The conversations of a process.
@@ -109,6 +111,7 @@ pub struct Chat {
     ledger: Ledger,
     settings: Arc<ChatConfig>,
     coalesce: bool,
+    born: UnixMillis,
     lanes: Lanes,
     rng: Arc<Mutex<fastrand::Rng>>,
 }
@@ -125,7 +128,7 @@ impl Chat {
         rng: fastrand::Rng,
     ) -> Self {
         let rng = Arc::new(Mutex::new(rng));
-        let Settings { chat, coalesce } = settings;
+        let Settings { chat, coalesce, born } = settings;
         Self {
             router,
             store,
@@ -133,6 +136,7 @@ impl Chat {
             ledger,
             settings: Arc::new(chat),
             coalesce,
+            born,
             lanes: Lanes::default(),
             rng,
         }
@@ -251,7 +255,7 @@ impl Chat {
         let oldest = now.minus(self.settings.answer_missed);
         let found = async {
             let expired = self.store.expire_unfinished(oldest, now).await?;
-            Ok::<_, StoreError>((expired, self.store.unfinished(oldest).await?))
+            Ok::<_, StoreError>((expired, self.store.unfinished(oldest, self.born).await?))
         };
         let (expired, unfinished) = match found.await {
             Ok(found) => found,

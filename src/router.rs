@@ -26,6 +26,7 @@ use crate::{
 use attempt::Limits;
 use bandit::Bandit;
 use ceilings::Gauge;
+pub use look::LOOK;
 use retry::Budget;
 use roster::{BreakerSettings, Member, Standing};
 pub use share::Performance;

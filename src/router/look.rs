@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_millis(2500);
 const PATIENCE_UNKNOWN: Duration = Duration::from_secs(5);
 /// One look in so many does not ask the health address first.
 const TRUST: u32 = 4;
+/// What it is asked: a look can be told from a turn by that.
+pub const LOOK: &str = "Reply with the word OK.";
 /// Enough for a word, and above what some vendors want as the least.
 const WORD_TOKENS: u32 = 16;
 
@@ -187,7 +189,7 @@ impl Shared {
 /// Asks for one word. Whatever shows that a model is at work will do, also that the few tokens went into thoughts, or that it does
 /// not like this question.
 async fn a_word(provider: &dyn Provider) -> Result<(), Failed> {
-    let line = Line { role: Role::User, speaker: None, text: "Reply with the word OK.".to_owned() };
+    let line = Line { role: Role::User, speaker: None, text: LOOK.to_owned() };
     let prompt =
         Prompt { system: String::new(), lines: vec![line], reply_tokens: WORD_TOKENS, request: None };
     let said = async {

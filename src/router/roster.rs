@@ -38,7 +38,7 @@ const UNHINTED_PAUSE: Duration = Duration::from_secs(2);
 const REMEMBERED: usize = 128;
 /// How long a turn's probe may be out before another one may start: the longest that an attempt can take, by default and then some.
 const PROBE_PATIENCE: Duration = Duration::from_secs(120);
-/// A failure that took longer than this has let somebody wait.
+/// Whoever says nothing for longer than this before it fails has let somebody wait.
 const A_WAIT: Duration = Duration::from_millis(700);
 
 /// Whether a provider can be asked.
@@ -157,11 +157,12 @@ impl Member {
         }
     }
 
-    /// A call ended at `now`.
+    /// A call ended at `now`, after so long without a piece.
     pub(crate) fn record(
         &mut self,
         begun: Begun,
         outcome: &Outcome,
+        silence: Duration,
         settings: &BreakerSettings,
         now: Instant,
     ) {
@@ -178,7 +179,7 @@ impl Member {
             }
             Outcome::Failed(failed) => {
                 self.last_failure = Some((now, failed.failure));
-                self.fail(failed, begun, settings, now);
+                self.fail(failed, begun, silence, settings, now);
             }
             Outcome::Overtaken | Outcome::Cancelled => {}
         }
@@ -202,14 +203,21 @@ impl Member {
             | Failure::Auth
             | Failure::RegionBlocked
             | Failure::ModelUnavailable => {
-                self.fail(failed, Begun { at: now, is_probe: false }, settings, now);
+                self.fail(failed, Begun { at: now, is_probe: false }, Duration::ZERO, settings, now);
             }
             why if self.doubt.take().is_some() => self.open(why, settings, now),
             _ => {}
         }
     }
 
-    fn fail(&mut self, failed: &Failed, begun: Begun, settings: &BreakerSettings, now: Instant) {
+    fn fail(
+        &mut self,
+        failed: &Failed,
+        begun: Begun,
+        silence: Duration,
+        settings: &BreakerSettings,
+        now: Instant,
+    ) {
         let (why, hint) = (failed.failure, failed.retry_after);
         match why {
             Failure::ContextTooLong
@@ -246,7 +254,7 @@ impl Member {
         self.in_a_row = self.in_a_row.saturating_add(1);
         if begun.is_probe || self.is_tripped(settings, now) {
             self.open(why, settings, now);
-        } else if now.duration_since(begun.at) >= A_WAIT {
+        } else if silence >= A_WAIT {
             self.is_doubted(why, now);
         }
     }

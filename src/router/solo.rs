@@ -99,6 +99,8 @@ struct Meta {
     step: u32,
     started: Instant,
     first_text: Option<Duration>,
+    /// When something came of it last, or it began.
+    heard: Instant,
     /// Its place below the provider's ceilings; given back when the call is told.
     ticket: Option<Ticket>,
     is_sent: bool,
@@ -240,6 +242,7 @@ impl Solo {
             step: self.step,
             started: now,
             first_text: None,
+            heard: now,
             ticket,
             is_sent: false,
             has_doubted: false,
@@ -258,7 +261,7 @@ impl Solo {
             }
             Ok(Opened { first, pieces, usage }) => {
                 let took = now.duration_since(meta.started);
-                meta.first_text = Some(took);
+                (meta.first_text, meta.heard) = (Some(took), now);
                 self.overtake();
                 let player = &self.shared.players[meta.upcoming.provider];
                 let gap = {
@@ -287,7 +290,8 @@ impl Solo {
         let now = Instant::now();
         match spoken {
             Spoken::Text(text, gap) => {
-                if let Some((meta, _)) = &self.live {
+                if let Some((meta, _)) = &mut self.live {
+                    meta.heard = now;
                     self.shared.state().roster[meta.upcoming.provider].note_gap(gap);
                 }
                 self.speak(text, now);
@@ -295,7 +299,13 @@ impl Solo {
             Spoken::ToolCall(call) => self.call_tool(call),
             // Slow text is better than none.
             Spoken::Drips if !self.has_understudy(now) => {}
-            Spoken::Drips => self.broke_off(Failed::new(Failure::BrokenStream, "too slow"), now),
+            Spoken::Drips => {
+                if let Some((meta, _)) = &mut self.live {
+                    // A drop now and then is as good as silence.
+                    meta.heard = meta.started;
+                }
+                self.broke_off(Failed::new(Failure::BrokenStream, "too slow"), now);
+            }
             Spoken::Done(Finish::ContentFilter) => {
                 self.broke_off(Failed::new(Failure::ContentFiltered, "content_filter"), now);
             }
@@ -492,7 +502,8 @@ impl Solo {
         let State { roster, gauges, bandit, .. } = &mut *state;
         let (member, gauge) = (&mut roster[place], &mut gauges[place]);
         let before = (member.standing(now), gauge.may_begin(now, at, 0));
-        member.record(meta.begun, outcome, &self.shared.settings.breaker, now);
+        let silence = now.duration_since(meta.heard);
+        member.record(meta.begun, outcome, silence, &self.shared.settings.breaker, now);
         if let Some(ticket) = meta.ticket.take() {
             gauge.end(ticket, usage, cost, now, at);
         }

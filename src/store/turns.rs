@@ -192,20 +192,25 @@ impl Store {
         Ok(true)
     }
 
-    /// The turns to finish after a restart, oldest first: received after `newer_than`, not ended, question not forgotten.
+    /// The turns to finish after a restart, oldest first: received between the two moments, not ended, question not forgotten.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn unfinished(&self, newer_than: UnixMillis) -> Result<Vec<Unfinished>, StoreError> {
+    pub async fn unfinished(
+        &self,
+        newer_than: UnixMillis,
+        older_than: UnixMillis,
+    ) -> Result<Vec<Unfinished>, StoreError> {
         let rows: Vec<TurnRow> = sqlx::query_as(
             "SELECT id, discord_message_id, channel_id, guild_id, author_id, author_name, place, trigger, question,
                     replied_to, opening, wish, received_at
              FROM turns
-             WHERE ended_at IS NULL AND state IN ('received', 'answering') AND received_at > ?
+             WHERE ended_at IS NULL AND state IN ('received', 'answering') AND received_at > ? AND received_at < ?
                AND question IS NOT NULL AND discord_message_id IS NOT NULL
              ORDER BY received_at, discord_message_id LIMIT ?",
         )
         .bind(newer_than.0)
+        .bind(older_than.0)
         .bind(UNFINISHED_AT_MOST)
         .fetch_all(&self.reader)
         .await?;

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     app::{App, Failure, Rooms},
     config::{self, Env},
-    router::roster::Standing,
+    router::{LOOK, roster::Standing},
 };
 use sim::{Stage, discord, providers::Cast};
 use std::time::Duration;
@@ -131,7 +131,9 @@ impl Guest {
         let channel = self.stage.discord.channel(room);
         let mut changes = self.stage.discord.watch();
         let began = Instant::now();
-        self.stage.discord.say(who, channel, "@neverdark what about the sea?", None);
+        // In every room another question: the same one would be answered from the cache.
+        let question = format!("@neverdark what about the sea of {room}?");
+        self.stage.discord.say(who, channel, &question, None);
         let mut seen = Seen::default();
         let mut calm_since = began;
         while began.elapsed() < PATIENCE {
@@ -181,9 +183,15 @@ impl Guest {
         }
     }
 
-    /// The calls that a provider got so far, as it counted them.
+    /// The calls that a provider got so far for turns, as it counted them.
     pub(super) fn calls(&self, provider: &str) -> usize {
-        self.stage.providers.calls(provider).len()
+        self.stage.providers.calls(provider).len() - self.looks(provider)
+    }
+
+    /// How often it was asked for a word in the background.
+    pub(super) fn looks(&self, provider: &str) -> usize {
+        let calls = self.stage.providers.calls(provider);
+        calls.iter().filter(|it| it.body.to_string().contains(LOOK)).count()
     }
 }
 

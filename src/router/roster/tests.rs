@@ -40,7 +40,7 @@ fn check(script: &str, expected: Expect) {
                 let failure = if word == "429" { Some(Failure::RateLimited) } else { Failure::parse(word) };
                 let outcome = failure.map_or(Outcome::Answered, |it| Outcome::Failed(fail(it)));
                 if let Some(begun) = member.begin(began) {
-                    member.record(begun, &outcome, &SETTINGS, now);
+                    member.record(begun, &outcome, now - began, &SETTINGS, now);
                 }
             }
         }
@@ -135,10 +135,10 @@ fn a_wrong_key_is_not_looked_at_before_its_rest_is_over() {
     let every = Duration::from_secs(30);
     let mut member = Member::default();
     let begun = member.begin(now).unwrap();
-    member.record(begun, &Outcome::Failed(Failed::new(Failure::Auth, "")), &SETTINGS, now);
+    member.record(begun, &Outcome::Failed(Failed::new(Failure::Auth, "")), Duration::ZERO, &SETTINGS, now);
     assert_eq!(member.look_due(now, every), Some(now + SETTINGS.max_rest));
     let begun = member.begin(now + SETTINGS.max_rest).expect("a probe");
-    member.record(begun, &Outcome::Answered, &SETTINGS, now + SETTINGS.max_rest);
+    member.record(begun, &Outcome::Answered, Duration::ZERO, &SETTINGS, now + SETTINGS.max_rest);
     assert_eq!(member.look_due(now, every), None);
 }
 
@@ -241,7 +241,7 @@ fn calls_from_before_the_rest_do_not_make_it_longer() {
     let mut member = Member::default();
     let calls: Vec<Begun> = (0..20).map(|_| member.begin(at(0)).unwrap()).collect();
     for begun in calls {
-        member.record(begun, &fail, &SETTINGS, at(1));
+        member.record(begun, &fail, Duration::ZERO, &SETTINGS, at(1));
     }
     assert!(matches!(member.standing(at(1)), Standing::Resting { until, .. } if until == at(16)));
 }
@@ -252,11 +252,11 @@ fn one_probe_at_a_time() {
     let mut member = Member::default();
     let key = Outcome::Failed(Failed::new(Failure::Auth, ""));
     let begun = member.begin(now).unwrap();
-    member.record(begun, &key, &SETTINGS, now);
+    member.record(begun, &key, Duration::ZERO, &SETTINGS, now);
     let later = now + SETTINGS.max_rest;
     let probe = member.begin(later).expect("the probe");
     assert!(member.begin(later).is_none(), "one at a time");
-    member.record(probe, &Outcome::Cancelled, &SETTINGS, later);
+    member.record(probe, &Outcome::Cancelled, Duration::ZERO, &SETTINGS, later);
     assert!(member.begin(later).is_some(), "a probe that told nothing leaves its place");
 }
 
@@ -268,7 +268,13 @@ fn a_rest_is_taken_up_after_a_restart() {
     assert_eq!(member.kept(), Some((Failure::Timeout, now + Duration::from_secs(9), true, 2)));
     let later = now + Duration::from_secs(9);
     let probe = member.begin(later).unwrap();
-    member.record(probe, &Outcome::Failed(Failed::new(Failure::Timeout, "")), &SETTINGS, later);
+    member.record(
+        probe,
+        &Outcome::Failed(Failed::new(Failure::Timeout, "")),
+        Duration::ZERO,
+        &SETTINGS,
+        later,
+    );
     assert_eq!(member.kept().unwrap().1, later + SETTINGS.rest * 4, "the third rest");
 }
 
@@ -321,7 +327,7 @@ proptest! {
                     let counts = matches!(fails, Some((
                         Failure::Overloaded | Failure::ServerError | Failure::Timeout | Failure::Connection
                         | Failure::BrokenStream | Failure::Malformed | Failure::Empty, _)));
-                    member.record(begun, &outcome, &SETTINGS, now);
+                    member.record(begun, &outcome, Duration::ZERO, &SETTINGS, now);
                     in_a_row = match &outcome {
                         Outcome::Answered => 0,
                         _ if counts => in_a_row + 1,
@@ -346,7 +352,7 @@ proptest! {
         let begun = member.begin(at_last);
         prop_assert!(begun.is_some());
         if let Some(begun) = begun {
-            member.record(begun, &Outcome::Answered, &SETTINGS, at_last);
+            member.record(begun, &Outcome::Answered, Duration::ZERO, &SETTINGS, at_last);
         }
         prop_assert_eq!(member.standing(at_last), Standing::Ready);
     }

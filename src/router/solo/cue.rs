@@ -99,7 +99,7 @@ impl Solo {
             };
             let begins = free_at.max(it.not_before);
             let is_late = is_looked_after && standing != Standing::Ready;
-            is_hope |= is_late;
+            is_hope |= is_late && state.roster[it.provider].may_be_looked_at(now).is_some_and(|at| at <= now);
             match (begins <= now, is_late) {
                 (true, false) => return Choice::Place(index),
                 (true, true) => second = second.or(Some(index)),

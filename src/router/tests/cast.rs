@@ -80,7 +80,7 @@ impl Provider for Scripted {
         Some(usage.tokens_out? as f64)
     }
     fn generate(&self, prompt: Arc<Prompt>) -> BoxFuture<'static, Result<Pieces, Failed>> {
-        let is_look = prompt.lines.first().is_some_and(|it| it.text == "Reply with the word OK.");
+        let is_look = prompt.lines.first().is_some_and(|it| it.text == crate::router::LOOK);
         self.note(if is_look { "is looked at" } else { "is asked" });
         let (name, (wait, what)) = (self.name, self.line().split_once(' ').unwrap());
         let wait = humantime::parse_duration(wait).unwrap();

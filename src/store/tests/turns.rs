@@ -84,15 +84,16 @@ async fn unfinished_turns_come_back_whole() {
     let plain = Inbound { guild_id: None, place: Place::Dm, trigger: Trigger::Dm, ..message(8, "later") };
     let _ = store.claim(&plain, &turn("y")).await.unwrap();
 
-    let found = store.unfinished(at(6)).await.unwrap();
+    let found = store.unfinished(at(6), at(1000)).await.unwrap();
     assert_eq!(found.iter().map(|it| &it.inbound).collect::<Vec<_>>(), [&inbound, &plain]);
     assert_eq!(found[0].parts, [(0, MessageId(71)), (1, MessageId(72))], "a part may get another message");
     assert_eq!(found[1].parts, []);
     assert!(!format!("{found:?}").contains("what?"), "Debug shows no text");
-    assert_eq!(store.unfinished(at(7)).await.unwrap().len(), 1, "only newer ones");
+    assert_eq!(store.unfinished(at(7), at(1000)).await.unwrap().len(), 1, "only newer ones");
+    assert_eq!(store.unfinished(at(6), at(8)).await.unwrap().len(), 1, "and those before this process");
 
     assert_eq!(store.expire_unfinished(at(7), at(20)).await.unwrap(), 1);
-    let left = store.unfinished(at(0)).await.unwrap();
+    let left = store.unfinished(at(0), at(1000)).await.unwrap();
     assert_eq!(left.iter().map(|it| it.turn.0.as_str()).collect::<Vec<_>>(), ["y"]);
     assert_eq!(store.turn_ends(at(20)).await.unwrap(), [("expired".to_owned(), 1)]);
 }
@@ -119,7 +120,7 @@ proptest! {
             inbound.author.name = name;
             inbound.opening = Some(Opening { title, ..Opening::default() });
             let _ = store.claim(&inbound, &turn("x")).await.unwrap();
-            let found = store.unfinished(at(0)).await.unwrap();
+            let found = store.unfinished(at(0), at(1000)).await.unwrap();
             assert_eq!(found[0].inbound, inbound);
             assert_eq!(store.find(MessageId(id)).await.unwrap().unwrap().text, inbound.text);
         });
