@@ -32,11 +32,11 @@ const STALL_MIN: Duration = Duration::from_secs(3);
 const STALL_MAX: Duration = Duration::from_secs(10);
 /// Some vendors count the tokens in a chunk after the one that says "finished". A whole answer is not kept waiting for long by that.
 const USAGE_PATIENCE: Duration = Duration::from_millis(250);
-/// Text is counted over this time,
-const DRIP_WINDOW: Duration = Duration::from_secs(5);
-/// and less than this in it is no speed to answer at: three bytes a second, less than one token. The slowest machine that
-/// anybody would call an answer from says a token a second, which is four.
+/// Every so many bytes of text
 const DRIP_FLOOR: usize = 15;
+/// have so much time to come, be there keep-alives or not: three bytes a second, less than one token. The slowest machine that
+/// anybody would take an answer from says a token a second, which is four.
+const DRIP_WINDOW: Duration = Duration::from_secs(5);
 
 impl Limits {
     /// The silence that is too long, for a provider with this p95 gap.
@@ -175,14 +175,14 @@ impl Live {
             Piece::Usage(more) => merge(&mut self.usage, more),
             Piece::Text(text) if !text.is_empty() => {
                 let gap = now.duration_since(std::mem::replace(&mut self.heard, now));
-                self.window.bytes += text.len();
                 // The text first: it may be the last that anybody gets of this answer.
                 self.drips = self.window.is_too_slow(now);
+                self.window.add(text.len(), now);
                 return Some(Spoken::Text(text, gap));
             }
             Piece::ToolCall(call) => {
                 self.heard = now;
-                self.window.bytes += DRIP_FLOOR;
+                self.window.add(DRIP_FLOOR, now);
                 return Some(Spoken::ToolCall(call));
             }
             Piece::Reasoning(_) => {
@@ -200,7 +200,7 @@ impl Live {
     }
 }
 
-/// How much text came since a moment.
+/// The text that came since there was enough of it last.
 #[derive(Clone, Copy)]
 struct Window {
     since: Instant,
@@ -208,13 +208,19 @@ struct Window {
 }
 
 impl Window {
-    /// Whether the window is over and had too little in it; then the next one begins.
-    fn is_too_slow(&mut self, now: Instant) -> bool {
-        if now.duration_since(self.since) < DRIP_WINDOW {
-            return false;
+    fn add(&mut self, bytes: usize, now: Instant) {
+        self.bytes += bytes;
+        if self.bytes >= DRIP_FLOOR {
+            *self = Self { since: now, bytes: 0 };
         }
-        let is_too_slow = self.bytes < DRIP_FLOOR;
-        *self = Self { since: now, bytes: 0 };
+    }
+
+    /// Whether there was too little for too long; it is said once, and then again after as long.
+    fn is_too_slow(&mut self, now: Instant) -> bool {
+        let is_too_slow = now.duration_since(self.since) >= DRIP_WINDOW;
+        if is_too_slow {
+            *self = Self { since: now, bytes: 0 };
+        }
         is_too_slow
     }
 }

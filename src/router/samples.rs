@@ -4,8 +4,10 @@ use std::{collections::VecDeque, time::Duration};
 
 /// How many are remembered: enough for a 95th percentile, few enough to forget yesterday.
 const REMEMBERED: usize = 128;
-/// Fewer measurements than this say nothing.
+/// Fewer measurements than this say nothing of the rare ones,
 const ENOUGH: usize = 5;
+/// and fewer than this nothing of the usual.
+const ENOUGH_FOR_HALF: usize = 2;
 
 /// Measurements, the oldest first, and the same in order of size: a question costs nothing, and is asked for every turn.
 #[derive(Debug, Default)]
@@ -30,7 +32,8 @@ impl Samples {
 
     /// So many of a hundred lie at or below it; none while there are too few to tell.
     pub(crate) fn percentile(&self, of_hundred: usize) -> Option<Duration> {
-        if self.sorted.len() < ENOUGH {
+        let enough = if of_hundred <= 50 { ENOUGH_FOR_HALF } else { ENOUGH };
+        if self.sorted.len() < enough {
             return None;
         }
         let rank = (self.sorted.len() * of_hundred).div_ceil(100).max(1);

@@ -207,14 +207,14 @@ fn typical_price(candidate: &Candidate<'_>) -> f64 {
 }
 
 /// One turn in so many begins with a provider of which too little is known.
-const SCOUT_EVERY: u64 = 10;
+const SCOUT_EVERY: u64 = 4;
 /// One turn in so many begins with a known provider that is not the fastest, so that its figure stays fresh.
 const REFRESH_EVERY: u64 = 20;
 
 /// By the usual time to first text. Whoever is within a tenth of the fastest is as fast, and of those the first in order goes
 /// first: two of a kind do not swap places with each measurement.
 ///
-/// An unknown provider comes behind the known ones, but begins every tenth turn until it is known (several take turns). If
+/// An unknown provider comes behind the known ones, but begins every fourth turn until it is known (several take turns). If
 /// it were always first until measured, one that never speaks first would be, for ever. Every twentieth turn begins with one
 /// of the slower ones, in turn, so that one that has become fast is found out.
 fn fastest<'c, 'n>(rest: Vec<&'c Candidate<'n>>, round: u64) -> Vec<&'c Candidate<'n>> {

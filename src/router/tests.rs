@@ -1,6 +1,7 @@
 //! The router with scripted providers and a paused clock: what happens, and when, as a transcript.
 
 mod cast;
+mod choosing;
 mod outage;
 mod seeds;
 
