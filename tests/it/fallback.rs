@@ -341,7 +341,10 @@ async fn a_slow_provider_is_joined_by_the_next_one_when_hedged_and_hung_up_on() 
           alpha overtaken · beta answered
     "#]])
         .await;
-    assert_eq!(house.stage.providers.closed_early("alpha").len(), 1);
+    let hung_up = house.stage.providers.closed_early("alpha");
+    assert_eq!(hung_up.len(), 1);
+    // Joined after 150 ms, and hung up on as soon as the other one speaks; the machine may be busy.
+    assert!(hung_up[0].after < Duration::from_millis(400), "{:?}", hung_up[0].after);
     house.close();
 }
 

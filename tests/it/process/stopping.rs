@@ -185,3 +185,22 @@ async fn killed_with_several_parts_shown() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_named_a_time_is_left_alone_over_a_kill() {
+    let home = Home::new("alpha: 429 retry-after=300 then 'Too early!' | beta: 'I am beta.'").await;
+    let harbour = home.stage.discord.channel("harbour");
+    let bot = home.serve(&[]).await;
+    home.stage.discord.say("ana", harbour, "@neverdark one", None);
+    home.shown(harbour, "I am beta.").await;
+    let kept = async || home.column("SELECT provider || ' ' || why FROM rests").await.pop();
+    assert_eq!(until("the rest is kept", kept).await, "alpha rate_limited");
+    bot.kill().await;
+
+    let bot = home.serve(&[]).await;
+    home.stage.discord.say("ana", harbour, "@neverdark two", None);
+    until("the second answer", async || (home.answers(harbour).len() == 2).then_some(())).await;
+    stopped(&bot.stop().await);
+    assert_eq!(home.stage.providers.calls("alpha").len(), 1, "not before the time it named");
+    assert_eq!(home.stage.providers.calls("beta").len(), 2);
+}
