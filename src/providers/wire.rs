@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 /// The most of a failure's body that is looked at, in bytes: vendors' errors are below 4 KiB, proxies' pages below 64.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// How long a failure's body may take; the status alone says enough to move on.
-const ERROR_BODY_WITHIN: Duration = Duration::from_secs(2);
+const ERROR_BODY_WITHIN: Duration = Duration::from_millis(500);
 /// How long an unused connection is kept. Shorter than the minute after which common load balancers drop it unsaid.
 const KEPT_IDLE: Duration = Duration::from_secs(50);
 
