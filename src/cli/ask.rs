@@ -134,5 +134,6 @@ fn attempt_json(it: &crate::outcome::Attempt) -> serde_json::Value {
         "tokens_in": it.usage.tokens_in,
         "tokens_out": it.usage.tokens_out,
         "cost": it.cost,
+        "estimated": it.usage.is_estimated,
     })
 }

@@ -26,6 +26,8 @@ impl Shape {
         let provider = ProviderConfig {
             price: Some(Price { input: 1.0, output: 1.0 }),
             daily_budget: Some(1.0),
+            requests_per_minute: Some(1),
+            tokens_per_minute: Some(1),
             ..ProviderConfig::default()
         };
         let mut example = Config { providers: vec![provider], ..Config::default() };

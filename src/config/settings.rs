@@ -194,7 +194,7 @@ pub struct RouterConfig {
     /// For the whole turn.
     #[serde(with = "text")]
     pub turn_timeout: Duration,
-    /// When the next provider joins under the strategy `hedged`.
+    /// When the next provider joins a silent one, under every strategy but `priority` and `race`.
     pub hedge_after: HedgeAfter,
     /// The share of turns that may start an extra call.
     pub hedge_budget: f64,

@@ -490,7 +490,7 @@ fn servers_that_others_reach_need_a_key() {
 fn settings_without_effect_are_told() {
     let toml = "[limits]\nper_user = \"off\"\nper_channel = \"3/10s\"\n[router]\ncoalesce = true\ncache = { entries = 0 }\n";
     check(
-        &format!("{toml}{MINIMAL}daily_budget = 5\n"),
+        &format!("{toml}{MINIMAL}daily_budget = 5\nprice = {{ input = 1.0, output = 2.0 }}\n"),
         &[],
         &expect![[r#"
             per_user = "off"
@@ -505,6 +505,7 @@ fn settings_without_effect_are_told() {
             weight = 1
             max_concurrent = 64
             context_window = 128000
+            price = { input = 1.0, output = 2.0 }
             daily_budget = 5.0
             warning: bot.toml:2: `limits.per_user` has no effect yet in this version
             Remove it, or leave it for a later version.

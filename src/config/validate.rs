@@ -255,6 +255,15 @@ fn provider(index: usize, provider: &ProviderConfig, all: &[ProviderConfig], fou
     }
     if let Some(budget) = provider.daily_budget {
         found.money(&key("daily_budget"), budget);
+        if provider.price.is_none() {
+            let message =
+                format!("`{}` needs `price`: without it nobody knows what was spent", key("daily_budget"));
+            found.add(
+                key("daily_budget"),
+                message,
+                "Add price = { input = 2.5, output = 10.0 } with this model's prices.",
+            );
+        }
     }
     let stall = provider.stall_timeout.and_then(|it| match it {
         StallTimeout::Adaptive => None,

@@ -29,7 +29,7 @@ const WANTED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 const SHARE_OF_ILLNESS: u32 = 16;
 /// So long a provider may take to say its word at the least, twice its own p95 otherwise.
 const PATIENCE: Duration = Duration::from_millis(2500);
-/// The same for one that is not known, at the first look; later it has all the time of an attempt.
+/// The same for one that is not known; at every fourth look it has all the time of an attempt, should it be as slow as that.
 const PATIENCE_UNKNOWN: Duration = Duration::from_secs(5);
 /// One look in so many does not ask the health address first.
 const TRUST: u32 = 4;
@@ -127,12 +127,12 @@ impl Shared {
             match member.look_due(now, every) {
                 Some(at) if at <= now => {
                     let limit = self.players[place].limits.first_token;
+                    let asks_health = member.look_begins(now);
                     let patience = match member.first_text_p95() {
                         Some(p95) => (p95 * 2).max(PATIENCE),
-                        None if member.look.count == 0 => PATIENCE_UNKNOWN,
+                        None if asks_health => PATIENCE_UNKNOWN,
                         None => limit,
                     };
-                    let asks_health = member.look_begins(now);
                     due.push(Round { place, asks_health, patience: patience.min(limit) });
                 }
                 Some(at) => next = Some(next.map_or(at, |it| it.min(at))),
