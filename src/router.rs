@@ -374,7 +374,8 @@ impl Router {
             let is_its =
                 |it: &&Rest| it.provider == player.provider.name() && it.model == player.provider.model();
             if let Some(rest) = rests.iter().find(is_its) {
-                member.take_up((rest.why, now + rest.until.since(at), rest.probe, rest.rests), now);
+                let kept = (rest.why, now + rest.until.since(at), rest.probe, rest.rests);
+                member.take_up(kept, &self.shared.settings.breaker, now);
             }
         }
         drop(state);

@@ -26,6 +26,8 @@ pub struct Limits {
     pub attempt: Duration,
 }
 
+/// Blank text is waited through, for what may follow it; no honest answer has so much of it before it, in bytes.
+const LONGEST_BLANK: usize = 4096;
 /// Before a provider's gaps are known.
 const STALL_UNKNOWN: Duration = Duration::from_secs(5);
 const STALL_MIN: Duration = Duration::from_secs(3);
@@ -80,14 +82,21 @@ pub(crate) async fn open(
     let mut usage = Usage::default();
     let mut blank = String::new();
     loop {
+        // A timer has no say while there is always something to read.
+        if Instant::now() >= patience {
+            return Err(Failed::new(Failure::Timeout, "no first text"));
+        }
         let Ok(piece) = timeout_at(patience, pieces.next()).await else {
             return Err(Failed::new(Failure::Timeout, "no first text"));
         };
         match piece.unwrap_or_else(|| Err(Failed::new(Failure::BrokenStream, "no finish")))? {
             Piece::Text(text) => {
                 blank.push_str(&text);
-                if !blank.trim().is_empty() {
+                if !text.trim().is_empty() {
                     return Ok(Opened { first: First::Text(blank), pieces, usage });
+                }
+                if blank.len() > LONGEST_BLANK {
+                    return Err(Failed::new(Failure::Empty, "blank text without end"));
                 }
             }
             Piece::ToolCall(call) => return Ok(Opened { first: First::ToolCall(call), pieces, usage }),
@@ -151,18 +160,25 @@ impl Live {
                 Some(_) => self.heard + USAGE_PATIENCE,
                 None => self.end.min(self.heard + self.stall),
             };
-            let piece = match (timeout_at(patience, self.pieces.next()).await, self.finish.take()) {
-                (Err(_) | Ok(None | Some(Err(_))), Some(finish)) => return Spoken::Done(finish),
-                (Ok(Some(Ok(piece))), finish) => {
+            // A timer has no say while there is always something to read; but who was not listening may catch up.
+            let last = if self.finish.is_some() { patience } else { self.end };
+            let next = if Instant::now() < last {
+                timeout_at(patience, self.pieces.next()).await.ok()
+            } else {
+                None
+            };
+            let piece = match (next, self.finish.take()) {
+                (None | Some(None | Some(Err(_))), Some(finish)) => return Spoken::Done(finish),
+                (Some(Some(Ok(piece))), finish) => {
                     self.finish = finish;
                     piece
                 }
-                (Err(_), None) if patience == self.end => {
+                (None, None) if patience == self.end || Instant::now() >= self.end => {
                     return Spoken::Failed(Failed::new(Failure::Timeout, "attempt timeout"));
                 }
-                (Err(_), None) => return Spoken::Failed(Failed::new(Failure::BrokenStream, "stalled")),
-                (Ok(None), None) => return Spoken::Failed(Failed::new(Failure::BrokenStream, "no finish")),
-                (Ok(Some(Err(failed))), None) => return Spoken::Failed(failed),
+                (None, None) => return Spoken::Failed(Failed::new(Failure::BrokenStream, "stalled")),
+                (Some(None), None) => return Spoken::Failed(Failed::new(Failure::BrokenStream, "no finish")),
+                (Some(Some(Err(failed))), None) => return Spoken::Failed(failed),
             };
             if let Some(spoken) = self.take(piece, Instant::now()) {
                 return spoken;
@@ -171,32 +187,32 @@ impl Live {
     }
 
     fn take(&mut self, piece: Piece, now: Instant) -> Option<Spoken> {
+        // What comes behind the end neither postpones it nor is too slow.
+        let is_open = self.finish.is_none();
+        let gap = now.duration_since(self.heard);
+        if is_open && !matches!(piece, Piece::Usage(_)) {
+            self.heard = now;
+        }
         match piece {
             Piece::Usage(more) => merge(&mut self.usage, more),
             Piece::Text(text) if !text.is_empty() => {
-                let gap = now.duration_since(std::mem::replace(&mut self.heard, now));
                 // The text first: it may be the last that anybody gets of this answer.
-                self.drips = self.window.is_too_slow(now);
+                self.drips = is_open && self.window.is_too_slow(now);
                 self.window.add(text.len(), now);
                 return Some(Spoken::Text(text, gap));
             }
             Piece::ToolCall(call) => {
-                self.heard = now;
                 self.window.add(DRIP_FLOOR, now);
                 return Some(Spoken::ToolCall(call));
             }
-            Piece::Reasoning(_) => {
-                self.heard = now;
-                self.window = Window { since: now, bytes: 0 };
-            }
-            Piece::Text(_) | Piece::Alive => self.heard = now,
+            Piece::Reasoning(_) => self.window = Window { since: now, bytes: 0 },
+            Piece::Text(_) | Piece::Alive => {}
             Piece::Finish(finish) => {
-                self.heard = now;
                 self.finish = Some(finish);
                 return None;
             }
         }
-        self.window.is_too_slow(now).then_some(Spoken::Drips)
+        (is_open && self.window.is_too_slow(now)).then_some(Spoken::Drips)
     }
 }
 

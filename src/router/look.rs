@@ -17,8 +17,8 @@ use crate::{
     outcome::{Failed, Failure},
     providers::{Piece, Provider},
 };
-use futures::StreamExt;
-use std::{sync::Arc, time::Duration};
+use futures::{FutureExt, StreamExt};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// The least that lies between two looks.
@@ -148,14 +148,20 @@ impl Shared {
         let found = async {
             if round.asks_health {
                 match provider.health_check().await {
-                    Err(failed) if failed.failure != Failure::BadRequest => return Err(failed),
+                    Err(failed) if is_down(failed.failure) => return Err(failed),
                     Ok(()) | Err(_) => {}
                 }
             }
             a_word(&**provider).await
         };
-        let silent = Err(Failed::new(Failure::Timeout, "no word"));
-        (round.place, timeout_at(until, found).await.unwrap_or(silent))
+        // All providers are looked after by one task, which must outlive what one of them makes us stumble over.
+        let found = AssertUnwindSafe(found).catch_unwind();
+        let found = match timeout_at(until, found).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(_)) => Err(Failed::new(Failure::Malformed, "panic")),
+            Err(_) => Err(Failed::new(Failure::Timeout, "no word")),
+        };
+        (round.place, found)
     }
 
     /// Looks after whoever is not well, for ever.
@@ -183,6 +189,29 @@ impl Shared {
                 () = next => {}
             }
         }
+    }
+}
+
+/// Whether a health address that fails like this speaks for the whole provider. One that is closed to this key, or is not there,
+/// does not: keys that may ask and may not list the models are common.
+fn is_down(failure: Failure) -> bool {
+    match failure {
+        Failure::RateLimited
+        | Failure::Overloaded
+        | Failure::ServerError
+        | Failure::Timeout
+        | Failure::Connection
+        | Failure::BrokenStream
+        | Failure::Malformed
+        | Failure::Empty => true,
+        Failure::Auth
+        | Failure::QuotaExhausted
+        | Failure::RegionBlocked
+        | Failure::ModelUnavailable
+        | Failure::ContextTooLong
+        | Failure::ContentFiltered
+        | Failure::UnsupportedParameter
+        | Failure::BadRequest => false,
     }
 }
 

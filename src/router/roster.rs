@@ -5,8 +5,10 @@
 //! `failure_rate` of at least `min_calls` within `window` failed; each further rest is twice as long, up to `max_rest`. After
 //! the rest one probe at a time decides. A provider that names a time (`Retry-After`) is not asked before it, by anybody. A
 //! later deadline is never replaced by an earlier one. One that lets people wait is doubted at once: while the background
-//! looks after it (`look.rs`), turns go to others first. **The limits.** Faults of the question (too long, filtered, bad
-//! request) say nothing about the provider. Calls that began before a rest did do not make it longer.
+//! looks after it (`look.rs`), turns go to others first. What turns find outranks what looks find: when a provider was found
+//! well and fails a turn all the same, the next look has to wait as long as a rest is. **The limits.** Faults of the question
+//! (too long, filtered, bad request) say nothing about the provider. Calls that began before a rest did do not make it longer,
+//! and those that began before it was found well again do not begin another one.
 
 use super::{look::Look, samples::Samples};
 use crate::outcome::{Failed, Failure, Outcome};
@@ -116,6 +118,12 @@ pub(crate) struct Member {
     named: Option<Instant>,
     doubt: Option<Failure>,
     probe_since: Option<Instant>,
+    /// When it was found well again: how calls from before fail says nothing of it now.
+    well_since: Option<Instant>,
+    /// It was found well, and has answered no turn since.
+    is_vouched: bool,
+    /// Looks were wrong about it, and are not believed before this time.
+    distrusted: Option<Instant>,
     pub(super) look: Look,
     first_texts: Samples,
     gaps: Samples,
@@ -173,8 +181,9 @@ impl Member {
             Outcome::Answered => {
                 self.note(now, true);
                 if self.resting.is_none_or(|rest| begun.at >= rest.since || !rest.probe) {
-                    (self.rests, self.unhinted) = (0, 0);
+                    (self.rests, self.unhinted, self.in_a_row) = (0, 0, 0);
                     self.is_well(now);
+                    (self.is_vouched, self.distrusted) = (false, None);
                 }
             }
             Outcome::Failed(failed) => {
@@ -185,10 +194,12 @@ impl Member {
         }
     }
 
-    /// It has shown that it answers. A time that it named itself stays.
+    /// It has shown that it answers. A time that it named itself stays; and until a turn has its answer, the next failure counts
+    /// with those before it.
     pub(super) fn is_well(&mut self, now: Instant) {
-        self.in_a_row = 0;
-        self.doubt = None;
+        if self.doubt.take().is_some() || self.resting.is_some_and(|rest| rest.probe) {
+            (self.well_since, self.is_vouched) = (Some(now), true);
+        }
         let is_named = self.named.is_some_and(|until| now < until);
         self.resting = self.resting.filter(|_| is_named).map(|rest| Rest { probe: false, ..rest });
         self.look.is_over();
@@ -226,7 +237,9 @@ impl Member {
             | Failure::BadRequest => return,
             Failure::RateLimited => {
                 let pause = hint.unwrap_or_else(|| {
-                    self.unhinted = self.unhinted.saturating_add(1);
+                    // Calls that are refused together are one refusal.
+                    let is_new = self.resting.is_none_or(|rest| begun.at >= rest.since);
+                    self.unhinted = self.unhinted.saturating_add(u32::from(is_new)).max(1);
                     doubled(UNHINTED_PAUSE, self.unhinted - 1).min(settings.max_rest)
                 });
                 return self.is_named(now + pause.min(LONGEST_HINT), why, now);
@@ -247,7 +260,7 @@ impl Member {
         if let Some(hint) = hint {
             self.is_named(now + hint.min(LONGEST_HINT), why, now);
         }
-        if self.resting.is_some_and(|rest| rest.probe && begun.at < rest.since) {
+        if self.is_past(begun) {
             return;
         }
         self.note(now, false);
@@ -255,14 +268,29 @@ impl Member {
         if begun.is_probe || self.is_tripped(settings, now) {
             self.open(why, settings, now);
         } else if silence >= A_WAIT {
-            self.is_doubted(why, now);
+            self.is_doubted(begun, why, settings, now);
         }
     }
 
-    /// It lets people wait. Says whether that is new.
-    pub(crate) fn is_doubted(&mut self, why: Failure, now: Instant) -> bool {
-        let is_new = self.standing(now) == Standing::Ready;
+    /// Whether a call began before it was sent to rest, or found well: then it tells nothing new.
+    fn is_past(&self, begun: Begun) -> bool {
+        self.resting.is_some_and(|rest| rest.probe && begun.at < rest.since)
+            || self.well_since.is_some_and(|since| begun.at < since)
+    }
+
+    /// It lets this call wait. Says whether that is new.
+    pub(crate) fn is_doubted(
+        &mut self,
+        begun: Begun,
+        why: Failure,
+        settings: &BreakerSettings,
+        now: Instant,
+    ) -> bool {
+        let is_new = self.standing(now) == Standing::Ready && !self.is_past(begun);
         if is_new {
+            if self.is_vouched {
+                self.next_rest(settings, now);
+            }
             self.doubt = Some(why);
             self.look.falls_ill(now, true);
         }
@@ -271,11 +299,21 @@ impl Member {
 
     /// The breaker opens.
     fn open(&mut self, why: Failure, settings: &BreakerSettings, now: Instant) {
-        let rest = doubled(settings.rest, self.rests).min(settings.max_rest);
-        self.rests = self.rests.saturating_add(1);
-        self.in_a_row = 0;
+        let until = self.next_rest(settings, now);
+        // Whoever is found well after that has one try.
+        self.in_a_row = settings.failures.saturating_sub(1);
         self.recent.clear();
-        self.rest(now + rest, why, true, now);
+        self.rest(until, why, true, now);
+    }
+
+    /// When the next rest would end. If it was found well since the last one, that was wrong: looks have to wait as long.
+    fn next_rest(&mut self, settings: &BreakerSettings, now: Instant) -> Instant {
+        let until = now + doubled(settings.rest, self.rests).min(settings.max_rest);
+        self.rests = self.rests.saturating_add(1);
+        if std::mem::take(&mut self.is_vouched) {
+            self.distrusted = Some(until);
+        }
+        until
     }
 
     fn is_tripped(&self, settings: &BreakerSettings, now: Instant) -> bool {
@@ -306,11 +344,12 @@ impl Member {
         }
     }
 
-    /// From when on the background may look at it; none: nothing is to be found out. Not before a time that it named, and when
-    /// key or purse are at fault not before its rest is over: a look cures neither.
+    /// From when on the background may look at it; none: nothing is to be found out. Not before a time that it named, nor as
+    /// long as looks are not believed; and when key or purse are at fault not before its rest is over: a look cures neither.
     pub(super) fn may_be_looked_at(&self, now: Instant) -> Option<Instant> {
-        let named = self.named.unwrap_or(now);
-        match self.resting {
+        let named = self.named.max(self.distrusted).unwrap_or(now);
+        // A rate limit is over when it is over, and says nothing of what came after it.
+        match self.resting.filter(|rest| rest.probe || now < rest.until) {
             Some(rest) if !rest.probe => None,
             Some(Rest {
                 why: Failure::Auth | Failure::QuotaExhausted | Failure::RegionBlocked,
@@ -322,10 +361,15 @@ impl Member {
         }
     }
 
-    /// The first text came after this long.
-    pub(crate) fn note_first_text(&mut self, after: Duration) {
+    /// The first text of a call came after this long. A probe has shown by that what it was to show: nobody waits for its end.
+    pub(crate) fn note_first_text(&mut self, begun: Begun, after: Duration, now: Instant) {
         self.first_texts.note(after);
-        if self.doubt.take().is_some() {
+        let ends_rest = begun.is_probe && matches!(self.standing(now), Standing::Probing { .. });
+        if ends_rest {
+            self.resting = None;
+        }
+        if self.doubt.take().is_some() || ends_rest {
+            self.well_since = Some(begun.at);
             self.look.is_over();
         }
     }
@@ -370,8 +414,11 @@ impl Member {
     pub(crate) fn take_up(
         &mut self,
         (why, until, probe, rests): (Failure, Instant, bool, u32),
+        settings: &BreakerSettings,
         now: Instant,
     ) {
+        // One of the two clocks that it was reckoned by may have been wrong: no rest is longer than this.
+        let until = until.min(now + LONGEST_HINT.max(settings.max_rest));
         self.rests = rests;
         if matches!(why, Failure::Auth | Failure::RegionBlocked | Failure::ModelUnavailable) {
             self.look.falls_ill(now, true);

@@ -1,9 +1,9 @@
 //! The loop that plays a plan: who is asked when, who wins, and who goes on when the winner breaks off.
 
 use super::{
-    Ask, End, Event, Exhausted, PROBE_POLL, Shared, Source, State,
-    attempt::{self, First, Live, Opened, Spoken},
-    ceilings::Ticket,
+    Ask, End, Event, Exhausted, Shared, Source, State,
+    attempt::{self, First, Limits, Live, Opened, Spoken},
+    ceilings::{Full, Ticket},
     reckon::{reckon, tokens_of},
     retry::{self, Next},
     roster::{Begun, Standing},
@@ -196,6 +196,9 @@ impl Solo {
             return;
         }
         let now = Instant::now();
+        if now >= self.deadline {
+            return self.time_is_up();
+        }
         let wake = match self.cue(now) {
             Cue::Begin(index) => return self.begin(index, now),
             Cue::Wait(None) if self.running.is_empty() => return self.exhausted(false),
@@ -215,27 +218,30 @@ impl Solo {
         let mut upcoming = self.upcoming.remove(index);
         let player = &self.shared.players[upcoming.provider];
         let (begun, ticket) = {
-            let mut state = self.shared.state();
-            if upcoming.tries > 0 && !state.repeats.take() {
+            let mut guard = self.shared.state();
+            let State { roster, gauges, repeats, .. } = &mut *guard;
+            let (member, gauge) = (&mut roster[upcoming.provider], &mut gauges[upcoming.provider]);
+            let at = self.started_at.plus(now.duration_since(self.born));
+            // Another turn may have taken the probe's place, or the last one below the ceilings, in between.
+            let may =
+                member.standing(now).can_be_asked() && gauge.may_begin(now, at, self.tokens_ahead).is_ok();
+            if may && upcoming.tries > 0 && !repeats.take() {
                 return;
             }
-            let Some(begun) = state.roster[upcoming.provider].begin(now) else {
-                // Another turn took the probe's place in between.
-                upcoming.not_before = now + PROBE_POLL;
-                drop(state);
-                return self.upcoming.push(upcoming);
+            let Some(begun) = may.then(|| member.begin(now)).flatten() else {
+                drop(guard);
+                return self.upcoming.insert(index, upcoming);
             };
-            // It has been asked whether it may, under another hold of the lock: full by a hair is not full.
-            let at = self.started_at.plus(now.duration_since(self.born));
-            let ticket = state.gauges[upcoming.provider].begin(now, at, self.tokens_ahead).ok();
-            (begun, ticket)
+            (begun, gauge.begin(now, at, self.tokens_ahead).ok())
         };
         upcoming.tries += 1;
         self.calls_left -= 1;
         self.join = upcoming.joined_after.map(|after| Join { at: now + after, is_extra: !after.is_zero() });
         let accepted = Arc::new(AtomicBool::new(false));
         let (provider, prompt) = (Arc::clone(&player.provider), Arc::clone(&self.prompt));
-        let future = attempt::open(provider, prompt, player.limits, now, Arc::clone(&accepted));
+        let limits =
+            Limits { attempt: player.limits.attempt.min(self.deadline.duration_since(now)), ..player.limits };
+        let future = attempt::open(provider, prompt, limits, now, Arc::clone(&accepted));
         let meta = Meta {
             upcoming,
             begun,
@@ -267,10 +273,10 @@ impl Solo {
                 let gap = {
                     let mut state = self.shared.state();
                     let member = &mut state.roster[meta.upcoming.provider];
-                    member.note_first_text(took);
+                    member.note_first_text(meta.begun, took, now);
                     member.gap_p95()
                 };
-                let end = meta.started + player.limits.attempt;
+                let end = self.deadline.min(meta.started + player.limits.attempt);
                 let (provider, model) =
                     (player.provider.name().to_owned(), player.provider.model().to_owned());
                 let live = Live::new(pieces, usage, player.limits.stall(gap), end, now);
@@ -280,7 +286,7 @@ impl Solo {
                 self.live = Some((meta, live));
                 match first {
                     First::Text(text) => self.speak(text, now),
-                    First::ToolCall(call) => self.call_tool(call),
+                    First::ToolCall(call) => self.call_tool(call, now),
                 }
             }
         }
@@ -296,7 +302,12 @@ impl Solo {
                 }
                 self.speak(text, now);
             }
-            Spoken::ToolCall(call) => self.call_tool(call),
+            Spoken::ToolCall(call) => {
+                if let Some((meta, _)) = &mut self.live {
+                    meta.heard = now;
+                }
+                self.call_tool(call, now);
+            }
             // Slow text is better than none.
             Spoken::Drips if !self.has_understudy(now) => {}
             Spoken::Drips => {
@@ -315,17 +326,24 @@ impl Solo {
     }
 
     fn speak(&mut self, text: String, now: Instant) {
-        self.heard += text.len();
+        let bytes = text.len();
         self.told.push_back(Event::Text(text));
+        self.grows(bytes, now);
+    }
+
+    fn call_tool(&mut self, call: ToolCall, now: Instant) {
+        let bytes = call.arguments.len();
+        self.told.push_back(Event::ToolCall(call));
+        self.grows(bytes, now);
+    }
+
+    /// The answer is longer by so much, and ends where no answer is longer.
+    fn grows(&mut self, bytes: usize, now: Instant) {
+        self.heard += bytes;
         let longest = if self.prompt.request.is_some() { LONGEST_OUTPUT } else { LONGEST_ANSWER };
         if self.heard > longest {
             self.answered(Outcome::Cancelled, Finish::Length, now);
         }
-    }
-
-    fn call_tool(&mut self, call: ToolCall) {
-        self.heard += call.arguments.len();
-        self.told.push_back(Event::ToolCall(call));
     }
 
     /// The live answer ends here: whole, or as long as an answer may be.
@@ -457,17 +475,36 @@ impl Solo {
     fn exhausted(&mut self, timed_out: bool) {
         self.hang_up(&Outcome::Cancelled);
         let now = Instant::now();
-        let state = self.shared.state();
-        let rests = state.roster.iter().filter_map(|member| match member.standing(now) {
-            Standing::Resting { until, .. } => Some(until.saturating_duration_since(now)),
-            Standing::Ready | Standing::Doubted { .. } | Standing::Probing { .. } => None,
-        });
-        let try_again_in = rests.min();
-        drop(state);
+        let try_again_in = self.try_again_in(now);
+        let timed_out = timed_out || now >= self.deadline;
         let failures = std::mem::take(&mut self.failures);
         let exhausted = Exhausted { failures, try_again_in, spoke: self.spoke, timed_out };
         self.told.push_back(Event::Ended(End::Exhausted(exhausted)));
         self.is_over = true;
+    }
+
+    /// When the first of those who may answer this turn can be asked again; none: at once, or nobody knows.
+    fn try_again_in(&self, now: Instant) -> Option<Duration> {
+        let at = self.started_at.plus(now.duration_since(self.born));
+        let state = self.shared.state();
+        let players = self.shared.players.iter().enumerate();
+        let in_line = players.filter(|(place, player)| {
+            self.upcoming.iter().any(|it| it.provider == *place)
+                || self.failures.iter().any(|(name, _)| name == player.provider.name())
+        });
+        let free_at = in_line.filter_map(|(place, _)| {
+            let rested_at = match state.roster[place].standing(now) {
+                Standing::Resting { until, .. } => until,
+                Standing::Ready | Standing::Doubted { .. } | Standing::Probing { .. } => now,
+            };
+            match state.gauges[place].may_begin(now, at, self.tokens_ahead) {
+                Ok(()) | Err(Full::WhenOneEnds) => Some(rested_at),
+                Err(Full::Until(at)) => Some(rested_at.max(at)),
+                Err(Full::Tomorrow) => None,
+            }
+        });
+        let soonest = free_at.min()?;
+        Some(soonest.saturating_duration_since(now)).filter(|it| !it.is_zero())
     }
 
     /// Tells a call's end to the roster and to whoever listens. Returns the provider's name.
@@ -546,3 +583,6 @@ async fn first_to_end(running: &mut [Call]) -> (usize, Result<Opened, Failed>) {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -190,23 +190,27 @@ fn whoever_lets_people_wait_is_doubted_until_it_speaks_or_a_look_decides() {
         "0 server_error
          1 timeout took=10
          2 well
-         3 timeout took=10
+         2 timeout took=1
+         2 ok
+         3 timeout took=1
          4 ill
          5 ill
          19 look
          19 ok
-         20 timeout took=3
+         20 timeout took=1
          21 ok",
         expect![[r#"
             0 server_error     → ready
             1 timeout took=10  → doubted, timeout
             2 well             → ready
-            3 timeout took=10  → doubted, timeout
+            2 timeout took=1   → ready
+            2 ok               → ready
+            3 timeout took=1   → doubted, timeout
             4 ill              → resting until 19s, timeout
             5 ill              → resting until 19s, timeout
             19 look            → probing, busy: false
             19 ok              → ready
-            20 timeout took=3  → doubted, timeout
+            20 timeout took=1  → doubted, timeout
             21 ok              → ready
         "#]],
     );
@@ -264,7 +268,7 @@ fn one_probe_at_a_time() {
 fn a_rest_is_taken_up_after_a_restart() {
     let now = Instant::now();
     let mut member = Member::default();
-    member.take_up((Failure::Timeout, now + Duration::from_secs(9), true, 2), now);
+    member.take_up((Failure::Timeout, now + Duration::from_secs(9), true, 2), &SETTINGS, now);
     assert_eq!(member.kept(), Some((Failure::Timeout, now + Duration::from_secs(9), true, 2)));
     let later = now + Duration::from_secs(9);
     let probe = member.begin(later).unwrap();

@@ -6,8 +6,8 @@
 //! over. **The limits.** Nobody is asked while it rests, however urgent the turn is.
 
 use super::{
-    super::{State, ceilings::Full, roster::Standing},
-    Call, PROBE_POLL, Solo, Upcoming,
+    super::{PROBE_POLL, State, ceilings::Full, roster::Standing},
+    Call, Solo, Upcoming,
 };
 use crate::outcome::Failure;
 use std::{sync::Arc, time::Duration};
@@ -109,11 +109,13 @@ impl Solo {
         second.map_or(Choice::Nobody { soonest, is_hope }, Choice::Place)
     }
 
-    /// Whether everybody who is being waited for was sent to rest meanwhile.
+    /// Whether everybody who is being waited for was sent to rest meanwhile. That one takes no more questions says nothing about
+    /// those that it took.
     fn is_forsaken(&self, now: Instant) -> bool {
         let state = self.shared.state();
-        let rests = |it: &Call| {
-            matches!(state.roster[it.meta.upcoming.provider].standing(now), Standing::Resting { .. })
+        let rests = |it: &Call| match state.roster[it.meta.upcoming.provider].standing(now) {
+            Standing::Resting { why, .. } => !matches!(why, Failure::RateLimited | Failure::QuotaExhausted),
+            Standing::Ready | Standing::Doubted { .. } | Standing::Probing { .. } => false,
         };
         self.running.iter().all(rests)
     }
@@ -128,7 +130,9 @@ impl Solo {
             let is_silent =
                 meta.upcoming.joined_after.is_some_and(|after| now.duration_since(meta.started) >= after);
             let is_new = is_silent && !std::mem::replace(&mut meta.has_doubted, is_silent);
-            if is_new && state.roster[meta.upcoming.provider].is_doubted(Failure::Timeout, now) {
+            let member = &mut state.roster[meta.upcoming.provider];
+            let breaker = &self.shared.settings.breaker;
+            if is_new && member.is_doubted(meta.begun, Failure::Timeout, breaker, now) {
                 self.shared.tell_all();
             }
         }
@@ -136,8 +140,14 @@ impl Solo {
 
     /// Whether somebody else could go on at once who has not been asked.
     pub(super) fn has_understudy(&self, now: Instant) -> bool {
+        let is_looked_after = self.shared.settings.health_check.is_some();
+        let at = self.started_at.plus(now.duration_since(self.born));
         let state = self.shared.state();
-        let is_ready = |it: &Upcoming| state.roster[it.provider].standing(now) == Standing::Ready;
+        let is_ready = |it: &Upcoming| {
+            let standing = state.roster[it.provider].standing(now);
+            let is_well = standing == Standing::Ready || (!is_looked_after && standing.can_be_asked());
+            is_well && state.gauges[it.provider].may_begin(now, at, self.tokens_ahead).is_ok()
+        };
         self.calls_left > 0 && self.upcoming.iter().any(|it| it.tries == 0 && is_ready(it))
     }
 }

@@ -1,7 +1,7 @@
 //! Scripted providers in the process, and a house with a router over them.
 
 use crate::{
-    message::{Line, Prompt, Role},
+    message::{Line, Prompt, Role, ToolCall},
     outcome::{Failed, Failure, Outcome, Usage},
     providers::{Finish, Piece, Pieces, Provider},
     router::{
@@ -22,11 +22,18 @@ use tokio::time::{Instant, sleep};
 
 /// What a provider does: `300ms ok`, `0ms server_error`, `0ms 429/30`, `1s silent`, `100ms cut` …
 #[derive(Debug)]
-pub(super) enum Script {
+pub(in crate::router) enum Script {
     /// On each call the next line, the last one for ever.
     Calls(Mutex<VecDeque<&'static str>>),
     /// Each line until so many milliseconds after the beginning, the last one for ever.
     Times(Vec<(u64, &'static str)>),
+    /// One line for the looks of the background, and one for the questions of people.
+    TwoFaced {
+        /// To a look.
+        looks: &'static str,
+        /// To a turn.
+        turns: &'static str,
+    },
 }
 
 /// Tokio's timers tick in milliseconds; and calls that were under way when the time was named do not count.
@@ -34,21 +41,28 @@ const SLACK: Duration = Duration::from_millis(2);
 
 /// A provider with a script.
 #[derive(Debug)]
-pub(super) struct Scripted {
-    pub(super) name: &'static str,
-    pub(super) script: Script,
-    pub(super) window: u32,
+pub(in crate::router) struct Scripted {
+    pub(in crate::router) name: &'static str,
+    pub(in crate::router) script: Script,
+    pub(in crate::router) window: u32,
     /// Its health address always says that all is well.
-    pub(super) lies: bool,
-    pub(super) log: Arc<Mutex<Vec<String>>>,
-    pub(super) born: Instant,
+    pub(in crate::router) lies: bool,
+    pub(in crate::router) log: Arc<Mutex<Vec<String>>>,
+    pub(in crate::router) born: Instant,
     /// It has said that it is not to be asked before.
-    pub(super) named: Arc<Mutex<Option<Instant>>>,
+    pub(in crate::router) named: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Scripted {
-    fn line(&self) -> &'static str {
+    fn line(&self, is_look: bool) -> &'static str {
         match &self.script {
+            Script::TwoFaced { looks, turns } => {
+                if is_look {
+                    looks
+                } else {
+                    turns
+                }
+            }
             Script::Calls(lines) => {
                 let mut lines = lines.lock().unwrap();
                 if lines.len() > 1 { lines.pop_front().unwrap() } else { lines[0] }
@@ -82,7 +96,7 @@ impl Provider for Scripted {
     fn generate(&self, prompt: Arc<Prompt>) -> BoxFuture<'static, Result<Pieces, Failed>> {
         let is_look = prompt.lines.first().is_some_and(|it| it.text == crate::router::LOOK);
         self.note(if is_look { "is looked at" } else { "is asked" });
-        let (name, (wait, what)) = (self.name, self.line().split_once(' ').unwrap());
+        let (name, (wait, what)) = (self.name, self.line(is_look).split_once(' ').unwrap());
         let wait = humantime::parse_duration(wait).unwrap();
         let named = Arc::clone(&self.named);
         if named.lock().unwrap().is_some_and(|until| Instant::now() + SLACK < until) {
@@ -101,8 +115,8 @@ impl Provider for Scripted {
     }
     fn health_check(&self) -> BoxFuture<'static, Result<(), Failed>> {
         let what = match &self.script {
-            Script::Times(_) if !self.lies => self.line().split_once(' ').unwrap().1,
-            Script::Times(_) | Script::Calls(_) => "ok",
+            Script::Times(_) if !self.lies => self.line(true).split_once(' ').unwrap().1,
+            Script::Times(_) | Script::Calls(_) | Script::TwoFaced { .. } => "ok",
         };
         async move {
             match what {
@@ -142,6 +156,25 @@ async fn speak(name: &'static str, what: &'static str) -> Result<Pieces, Failed>
         "drip" => {
             with_pause(Piece::Text("x".to_owned()), 1000).take(30).chain(stream::iter([stop()])).boxed()
         }
+        "lecture" => with_pause(Piece::Text("word after word ".to_owned()), 1000)
+            .take(20)
+            .chain(stream::iter([stop()]))
+            .boxed(),
+        "linger" => stream::iter([text("all of it"), stop()]).chain(with_pause(Piece::Alive, 100)).boxed(),
+        "late" => stream::iter([text("all of it")])
+            .chain(with_pause(Piece::Finish(Finish::Stop), 4900).take(1))
+            .chain(with_pause(Piece::Usage(Usage::default()), 150).take(1))
+            .boxed(),
+        "tools" => stream::repeat(Piece::ToolCall(ToolCall {
+            index: 0,
+            id: None,
+            name: None,
+            arguments: "x".repeat(64 * 1024),
+        }))
+        .map(Ok)
+        .take(1000)
+        .boxed(),
+        "spaces" => stream::repeat(Piece::Text(" ".to_owned())).map(Ok).take(200_000).boxed(),
         "mumble" => stream::iter([text("half an ")]).chain(with_pause(Piece::Alive, 1000)).boxed(),
         "429" => {
             let retry_after = argument.parse().ok().map(Duration::from_secs_f64);
@@ -152,13 +185,13 @@ async fn speak(name: &'static str, what: &'static str) -> Result<Pieces, Failed>
 }
 
 /// A router over a cast, and a log of what happened.
-pub(super) struct House {
-    pub(super) router: Router,
-    pub(super) log: Arc<Mutex<Vec<String>>>,
-    pub(super) born: Instant,
+pub(in crate::router) struct House {
+    pub(in crate::router) router: Router,
+    pub(in crate::router) log: Arc<Mutex<Vec<String>>>,
+    pub(in crate::router) born: Instant,
 }
 
-pub(super) fn settings(strategy: Strategy) -> Settings {
+pub(in crate::router) fn settings(strategy: Strategy) -> Settings {
     Settings {
         strategy,
         attempts_per_provider: 2,
@@ -182,7 +215,7 @@ pub(super) fn settings(strategy: Strategy) -> Settings {
 }
 
 /// A provider of the cast, with the usual limits.
-pub(super) fn player(provider: Scripted) -> Player {
+pub(in crate::router) fn player(provider: Scripted) -> Player {
     Player {
         provider: Arc::new(provider),
         limits: Limits {
@@ -197,7 +230,7 @@ pub(super) fn player(provider: Scripted) -> Player {
 }
 
 /// A house whose providers do something else at each call.
-pub(super) fn house(cast: &[(&'static str, &[&'static str])], settings: Settings) -> House {
+pub(in crate::router) fn house(cast: &[(&'static str, &[&'static str])], settings: Settings) -> House {
     let scripts = cast
         .iter()
         .map(|(name, lines)| (*name, Script::Calls(Mutex::new(lines.iter().copied().collect())), false));
@@ -205,12 +238,12 @@ pub(super) fn house(cast: &[(&'static str, &[&'static str])], settings: Settings
 }
 
 /// A house of (name, script, whether its health address lies).
-pub(super) fn house_of(cast: Vec<(&'static str, Script, bool)>, settings: Settings) -> House {
+pub(in crate::router) fn house_of(cast: Vec<(&'static str, Script, bool)>, settings: Settings) -> House {
     house_with(cast, settings, |_, player| player)
 }
 
 /// The same, with more said of each provider: its place, and what it is otherwise.
-pub(super) fn house_with(
+pub(in crate::router) fn house_with(
     cast: Vec<(&'static str, Script, bool)>,
     settings: Settings,
     mut more: impl FnMut(usize, Player) -> Player,
@@ -228,7 +261,7 @@ pub(super) fn house_with(
 }
 
 /// A short question.
-pub(super) fn question() -> Arc<Prompt> {
+pub(in crate::router) fn question() -> Arc<Prompt> {
     let line = Line { role: Role::User, speaker: None, text: "Who are you?".to_owned() };
     Arc::new(Prompt { lines: vec![line], reply_tokens: 100, ..Prompt::default() })
 }
