@@ -111,6 +111,7 @@ pub(crate) struct Live {
     heard: Instant,
     stall: Duration,
     end: Instant,
+    deadline: Instant,
     finish: Option<Finish>,
     window: Window,
     drips: bool,
@@ -129,12 +130,22 @@ pub(crate) enum Spoken {
     Done(Finish),
     /// It broke off.
     Failed(Failed),
+    /// The turn's time is over.
+    TimeIsUp,
 }
 
 impl Live {
-    pub(crate) fn new(pieces: Pieces, usage: Usage, stall: Duration, end: Instant, now: Instant) -> Self {
+    /// `end` is the call's, `deadline` the turn's.
+    pub(crate) fn new(
+        opened: Opened,
+        stall: Duration,
+        end: Instant,
+        deadline: Instant,
+        now: Instant,
+    ) -> (Self, First) {
+        let Opened { first, pieces, usage } = opened;
         let window = Window { since: now, bytes: 0 };
-        Self { pieces, usage, heard: now, stall, end, finish: None, window, drips: false }
+        (Self { pieces, usage, heard: now, stall, end, deadline, finish: None, window, drips: false }, first)
     }
 
     pub(crate) fn usage(&self) -> Usage {
@@ -151,13 +162,15 @@ impl Live {
                 Some(_) => self.heard + USAGE_PATIENCE,
                 None => self.end.min(self.heard + self.stall),
             };
-            let piece = match (timeout_at(patience, self.pieces.next()).await, self.finish.take()) {
+            let until = patience.min(self.deadline);
+            let piece = match (timeout_at(until, self.pieces.next()).await, self.finish.take()) {
                 (Err(_) | Ok(None | Some(Err(_))), Some(finish)) => return Spoken::Done(finish),
                 (Ok(Some(Ok(piece))), finish) => {
                     self.finish = finish;
                     piece
                 }
-                (Err(_), None) if patience == self.end => {
+                (Err(_), None) if until == self.deadline => return Spoken::TimeIsUp,
+                (Err(_), None) if until == self.end => {
                     return Spoken::Failed(Failed::new(Failure::Timeout, "attempt timeout"));
                 }
                 (Err(_), None) => return Spoken::Failed(Failed::new(Failure::BrokenStream, "stalled")),
