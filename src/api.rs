@@ -26,7 +26,12 @@ use crate::{
 use chunks::Chunks;
 pub use door::serve;
 use fault::Fault;
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header,
+    http::request::Parts,
+};
 use question::Question;
 use reply::Reply;
 use secrecy::{ExposeSecret, SecretString};
@@ -34,7 +39,7 @@ use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use turn::Turn;
 use voice::{Heard, Voice};
 use whole::Whole;
@@ -55,6 +60,19 @@ pub struct Settings {
     pub coalesce: bool,
     /// The most tokens of an answer to a caller that says nothing about it, for providers that must be told.
     pub reply_tokens: u32,
+}
+
+/// What a request wants.
+enum Wanted {
+    /// An answer of the router.
+    Answer {
+        /// Its place among the requests.
+        place: OwnedSemaphorePermit,
+        /// Nobody stays behind those who are named.
+        strict: bool,
+    },
+    /// What is known without asking anybody.
+    Document(Vec<u8>),
 }
 
 /// The router API. Cheap to clone.
@@ -98,32 +116,56 @@ impl Api {
     }
 
     async fn routed(&self, request: Request<Incoming>) -> Result<Response<Reply>, Fault> {
-        let headers = request.headers();
-        let sent = headers.get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
+        let (head, body) = request.into_parts();
+        match self.admitted(&head) {
+            Ok(Wanted::Answer { place, strict }) => {
+                let asks_first = intake::asks_first(&head);
+                // It would keep the connection's buffer from being used again, as long as the answer takes.
+                drop(head);
+                let body = intake::whole(asks_first, body).await?;
+                self.chat(body, place, strict).await
+            }
+            Ok(Wanted::Document(document)) => Ok(reply::json(StatusCode::OK, document)),
+            Err(fault) => {
+                intake::skip(intake::asks_first(&head), body).await;
+                Err(fault)
+            }
+        }
+    }
+
+    /// What a head asks for, if it may.
+    fn admitted(&self, head: &Parts) -> Result<Wanted, Fault> {
+        let sent = head.headers.get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
         if let Some(key) = &self.0.settings.key
             && !is_key(key.expose_secret().as_bytes(), sent)
         {
             return Err(Fault::wrong_key());
         }
-        let is = |method: Method| request.method() == method;
-        match request.uri().path() {
-            "/v1/chat/completions" if is(Method::POST) => self.chat(request).await,
+        let is = |method: Method| head.method == method;
+        match head.uri.path() {
+            "/v1/chat/completions" if is(Method::POST) => {
+                let place = Arc::clone(&self.0.places).try_acquire_owned();
+                let place = place.map_err(|_| Fault::too_many())?;
+                Ok(Wanted::Answer { place, strict: is_strict(head)? })
+            }
             "/v1/chat/completions" => Err(Fault::wrong_method("POST")),
-            MODELS if is(Method::GET) => Ok(reply::json(StatusCode::OK, self.models())),
+            MODELS if is(Method::GET) => Ok(Wanted::Document(self.models())),
             path => match path.strip_prefix(MODELS).and_then(|it| it.strip_prefix('/')) {
-                Some(name) if is(Method::GET) => self.model(name),
+                Some(name) if is(Method::GET) => self.model(name).map(Wanted::Document),
                 None if path != MODELS => Err(Fault::unknown_path()),
                 Some(_) | None => Err(Fault::wrong_method("GET")),
             },
         }
     }
 
-    async fn chat(&self, request: Request<Incoming>) -> Result<Response<Reply>, Fault> {
-        let Inner { router, ledger, metrics, settings, places, rng } = &*self.0;
-        let Ok(place) = Arc::clone(places).try_acquire_owned() else { return Err(Fault::too_many()) };
+    async fn chat(
+        &self,
+        body: Bytes,
+        place: OwnedSemaphorePermit,
+        strict: bool,
+    ) -> Result<Response<Reply>, Fault> {
+        let Inner { router, ledger, metrics, settings, rng, .. } = &*self.0;
         let started_at = UnixMillis::now();
-        let strict = is_strict(&request)?;
-        let body = intake::whole(request).await?;
         let Question { prompt, first, streams, counts, session } =
             question::read(&body, &router.names(), settings.reply_tokens)?;
         drop(body);
@@ -170,14 +212,14 @@ impl Api {
         chunks::models(&all.collect::<Vec<_>>())
     }
 
-    fn model(&self, name: &str) -> Result<Response<Reply>, Fault> {
+    fn model(&self, name: &str) -> Result<Vec<u8>, Fault> {
         let provider = self.0.router.providers().find(|it| it.name() == name);
         let owner = match &provider {
             Some(provider) => provider.model(),
             None if name == "auto" => "neverdark",
             None => return Err(Fault::unknown_model(name)),
         };
-        Ok(reply::json(StatusCode::OK, chunks::model(name, owner)))
+        Ok(chunks::model(name, owner))
     }
 }
 
@@ -224,8 +266,8 @@ async fn whole(mut turn: Turn, chunks: Chunks) -> Result<Response<Reply>, Fault>
 }
 
 /// Whether the header says that nobody stays behind those who are named.
-fn is_strict<B>(request: &Request<B>) -> Result<bool, Fault> {
-    match request.headers().get(STRICT).map(|it| it.as_bytes().to_ascii_lowercase()).as_deref() {
+fn is_strict(head: &Parts) -> Result<bool, Fault> {
+    match head.headers.get(STRICT).map(|it| it.as_bytes().to_ascii_lowercase()).as_deref() {
         Some(b"true") => Ok(true),
         None | Some(b"false") => Ok(false),
         Some(_) => Err(Fault::invalid(

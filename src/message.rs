@@ -1,8 +1,8 @@
 //! Plain data that travels: who said what and where, what a provider is asked, and what people are shown.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use std::{fmt, sync::Arc, time::Duration};
+use serde_json::{Value, value::RawValue};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 macro_rules! snowflake {
     ($(#[$doc:meta])* $name:ident) => {
@@ -232,9 +232,31 @@ pub struct Prompt {
     pub request: Option<Arc<Request>>,
 }
 
-/// The body of a `POST /v1/chat/completions`, without `model`, `stream` and `stream_options`, which are the router's.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Request(pub Map<String, Value>);
+/// The body of a `POST /v1/chat/completions`, without `model`, `stream` and `stream_options`, which are the router's. Each
+/// parameter is as it was written: models go by the order of a schema's properties, and no digit of a number is lost.
+#[derive(Clone, Deserialize)]
+pub struct Request(pub BTreeMap<String, Box<RawValue>>);
+
+impl Request {
+    /// A parameter, read; none if it is not there.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Value> {
+        serde_json::from_str(self.0.get(name)?.get()).ok()
+    }
+
+    /// All parameters by name, with their JSON.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
+    }
+}
+
+impl PartialEq for Request {
+    fn eq(&self, other: &Self) -> bool {
+        self.parameters().eq(other.parameters())
+    }
+}
+
+impl Eq for Request {}
 
 impl fmt::Debug for Request {
     /// What people say is not shown.

@@ -162,23 +162,30 @@ struct Endpoint {
     spec: ProviderSpec,
     client: Client,
     authorization: Option<HeaderValue>,
+    /// Where questions go; parsed once.
+    questions: Url,
 }
 
 impl Endpoint {
     fn new(mut spec: ProviderSpec, client: Client) -> Result<Self, Unfit> {
         Url::parse(&spec.base_url).ok().filter(is_plain).ok_or(Unfit::BaseUrl)?;
         spec.base_url.truncate(spec.base_url.trim_end_matches('/').len());
+        let path = match spec.kind {
+            Kind::OpenAi => "/chat/completions",
+            Kind::Completions => "/completions",
+        };
+        let questions = Url::parse(&format!("{}{path}", spec.base_url)).map_err(|_| Unfit::BaseUrl)?;
         let authorization = spec.api_key.as_ref().map(|key| {
             let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose_secret().trim()))?;
             value.set_sensitive(true);
             Ok::<_, reqwest::header::InvalidHeaderValue>(value)
         });
         let authorization = authorization.transpose().map_err(|_| Unfit::ApiKey)?;
-        Ok(Self { spec, client, authorization })
+        Ok(Self { spec, client, authorization, questions })
     }
 
-    fn post(&self, path: &str) -> RequestBuilder {
-        self.with_key(self.client.post(format!("{}{path}", self.spec.base_url)))
+    fn post(&self) -> RequestBuilder {
+        self.with_key(self.client.post(self.questions.clone()))
     }
 
     fn with_key(&self, request: RequestBuilder) -> RequestBuilder {

@@ -90,7 +90,14 @@ impl Fault {
         Self { closes: true, ..fault }
     }
 
-    /// A body that did not come in time, or broke off.
+    /// A body that broke off, or whose chunks are none. To send the same again would not help.
+    pub(super) fn broken_body() -> Self {
+        let message = "The body of the request broke off, or its chunks are malformed.";
+        let fault = Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_body", message);
+        Self { closes: true, ..fault }
+    }
+
+    /// A body that did not come in time.
     pub(super) fn too_slow() -> Self {
         let message = "The body of the request did not come in time.";
         let fault = Self::new(StatusCode::REQUEST_TIMEOUT, INVALID, "request_timeout", message);

@@ -1,10 +1,10 @@
-//! Reads the body of a request, within bounds of size and time.
+//! Reads the body of a request, within bounds of size and time, be it wanted or not.
 
 use super::fault::Fault;
 use hyper::{
-    Request,
     body::{Body, Bytes, Incoming},
     header::EXPECT,
+    http::request::Parts,
 };
 use std::{future::poll_fn, pin::Pin, time::Duration};
 use tokio::time::timeout;
@@ -16,24 +16,51 @@ const MOST_DRAINED: usize = 64 * 1024 * 1024;
 /// How long a caller may take for all of it: 10 MiB at 1.4 Mbit a second.
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// The whole body.
-pub(super) async fn whole(request: Request<Incoming>) -> Result<Bytes, Fault> {
-    let announced = request.body().size_hint().lower();
-    // Who asks first whether the body is welcome is told at once.
-    let is_asking = request.headers().contains_key(EXPECT);
-    let drained = if is_asking { MOST_BYTES } else { MOST_DRAINED };
-    if announced > drained as u64 {
+/// How long and how far the body of a request is read that was refused for its head.
+const SKIPPED_WITHIN: Duration = Duration::from_secs(5);
+const MOST_SKIPPED: usize = MOST_BYTES;
+
+/// The whole body. `asks_first`: see [`asks_first`].
+pub(super) async fn whole(asks_first: bool, body: Incoming) -> Result<Bytes, Fault> {
+    let drained = if asks_first { MOST_BYTES } else { MOST_DRAINED };
+    if body.size_hint().lower() > drained as u64 {
         return Err(Fault::too_large(MOST_BYTES));
     }
-    timeout(WITHIN, read(request.into_body())).await.unwrap_or_else(|_| Err(Fault::too_slow()))
+    timeout(WITHIN, read(body)).await.unwrap_or_else(|_| Err(Fault::too_slow()))
+}
+
+/// Reads what nobody wants: a caller that is still sending when the connection is closed may never read why it was refused.
+pub(super) async fn skip(asks_first: bool, mut body: Incoming) {
+    let skipped = async {
+        let mut size = 0;
+        while size <= MOST_SKIPPED
+            && let Some(Ok(data)) = next(&mut body).await
+        {
+            size += data.len();
+        }
+    };
+    if !asks_first {
+        let _ = timeout(SKIPPED_WITHIN, skipped).await;
+    }
+}
+
+/// Whether the caller waits to hear whether its body is welcome: then it is told at once.
+pub(super) fn asks_first(head: &Parts) -> bool {
+    head.headers.contains_key(EXPECT)
+}
+
+/// The next bytes; trailers are none.
+async fn next(body: &mut Incoming) -> Option<Result<Bytes, hyper::Error>> {
+    let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
+    Some(frame.map(|it| it.into_data().unwrap_or_default()))
 }
 
 async fn read(mut body: Incoming) -> Result<Bytes, Fault> {
     let mut first = Bytes::new();
     let mut more = Vec::new();
     let mut size = 0;
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let Ok(data) = frame.map_err(|_| Fault::too_slow())?.into_data() else { continue };
+    while let Some(data) = next(&mut body).await {
+        let data = data.map_err(|_| Fault::broken_body())?;
         size += data.len();
         if size > MOST_DRAINED {
             break;

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::outcome::{Failed, Failure, Usage};
 use futures::{StreamExt, stream};
-use reqwest::Response;
+use reqwest::{Response, header::HeaderMap};
 use serde_json::Value;
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::{Instant, timeout_at};
@@ -60,19 +60,23 @@ pub(super) struct Said {
 /// How a dialect is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dialect {
-    /// Reads one chunk, or a whole answer.
+    /// Reads a chunk of the usual sort from its JSON; none if it is of another.
+    pub(super) plain: fn(&str) -> Option<Said>,
+    /// Reads any chunk, or a whole answer.
     pub(super) read: fn(&Value) -> Said,
     /// White space before the first word belongs to the cue that the prompt ended with, not to the answer.
     pub(super) trims_start: bool,
 }
 
 /// The pieces of an answer whose head said 200.
-pub(super) fn pieces(response: Response, dialect: Dialect) -> Pieces {
+pub(super) fn pieces(mut response: Response, dialect: Dialect) -> Pieces {
     let answer = Answer {
         status: response.status().as_u16(),
         request_id: verdict::request_id(response.headers()),
         ..Answer::new(dialect)
     };
+    // They would keep the connection's first buffer from being used again, as long as the answer takes.
+    *response.headers_mut() = HeaderMap::new();
     let body = Body { response: Some(response), usage_until: None, reading: Reading::new(answer) };
     stream::unfold(body, |mut body| async { body.next().await.map(|piece| (piece, body)) }).boxed()
 }
@@ -296,6 +300,9 @@ impl Answer {
             self.finish = self.finish.take().or(self.early_finish.take());
             return self.close();
         }
+        if !is_error && let Some(said) = (self.dialect.plain)(data) {
+            return self.take(said);
+        }
         match serde_json::from_str(data) {
             Ok(error) if is_error => self.fail(verdict::of_error(&error)),
             Ok(chunk) => self.take((self.dialect.read)(&chunk)),
@@ -341,7 +348,7 @@ impl Answer {
             self.begun = true;
             self.tell(Piece::Reasoning(said.reasoning));
         }
-        self.say(&said.text);
+        self.say(said.text);
         for part in said.calls {
             self.text_bytes += part.len();
             if let Some(call) = self.calls.place(part) {
@@ -358,13 +365,17 @@ impl Answer {
         self.finish = self.finish.take().or(said.finish);
     }
 
-    fn say(&mut self, text: &str) {
-        let text = if self.dialect.trims_start && !self.spoken { text.trim_start() } else { text };
-        if !self.spoken && text.trim().is_empty() {
-            self.held.push_str(text);
-        } else if !text.is_empty() {
+    fn say(&mut self, mut text: String) {
+        if !self.spoken {
+            let begins = if self.dialect.trims_start { text.trim_start() } else { &text };
+            self.held.push_str(begins);
+            if begins.trim().is_empty() {
+                return;
+            }
+            text = std::mem::take(&mut self.held);
+        }
+        if !text.is_empty() {
             (self.begun, self.spoken) = (true, true);
-            let text = std::mem::take(&mut self.held) + text;
             self.tell(Piece::Text(text));
         }
     }

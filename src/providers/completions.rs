@@ -10,14 +10,14 @@ use super::{
     openai, prompt_text, wire,
 };
 use crate::{
-    message::{Prompt, Request, Role},
+    message::{Prompt, Role},
     outcome::{Failed, Failure, Usage},
 };
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-const DIALECT: Dialect = Dialect { read, trims_start: true };
+const DIALECT: Dialect = Dialect { plain: |_| None, read, trims_start: true };
 /// The bot's name in the play.
 const BOT: &str = "Assistant";
 /// Somebody whose name is not known, and whoever else the model may think of.
@@ -58,7 +58,7 @@ impl Provider for Completions {
             if let Some(what) = prompt.request.as_deref().and_then(prompt_text::beyond_text) {
                 return Err(Failed::new(Failure::UnsupportedParameter, what));
             }
-            let request = endpoint.post("/completions").json(&request(&endpoint.spec.model, &prompt));
+            let request = endpoint.post().json(&request(&endpoint.spec.model, &prompt));
             let response = wire::send(request).await.map_err(|refused| refused.failed)?;
             Ok(answer::pieces(response, DIALECT))
         }
@@ -82,10 +82,10 @@ fn request(model: &str, prompt: &Prompt) -> Value {
         "stop": stops(prompt),
         "stream": true,
     });
-    if let Some(Request(said)) = prompt.request.as_deref() {
+    if let Some(said) = prompt.request.as_deref() {
         for key in PASSED_ON {
             if let Some(value) = said.get(key) {
-                body[key] = value.clone();
+                body[key] = value;
             }
         }
     }
@@ -132,8 +132,9 @@ fn stops(prompt: &Prompt) -> Vec<String> {
 
 /// `stop` of a program's request: a text or a list of texts.
 fn asked_stops(prompt: &Prompt) -> Vec<String> {
-    let stop = prompt.request.as_deref().and_then(|Request(said)| said.get("stop"));
-    let list = stop.map_or(&[][..], |it| it.as_array().map_or(std::slice::from_ref(it), Vec::as_slice));
+    let stop = prompt.request.as_deref().and_then(|said| said.get("stop"));
+    let list =
+        stop.as_ref().map_or(&[][..], |it| it.as_array().map_or(std::slice::from_ref(it), Vec::as_slice));
     list.iter().filter_map(Value::as_str).take(MAX_STOPS).map(str::to_owned).collect()
 }
 
@@ -203,8 +204,7 @@ mod tests {
     }
 
     fn asked(body: Value) -> Arc<Prompt> {
-        let Value::Object(body) = body else { panic!("an object") };
-        let request = Some(Arc::new(Request(body)));
+        let request = Some(Arc::new(serde_json::from_value(body).unwrap()));
         Arc::new(Prompt { lines: vec![said("Ana", "hi")], reply_tokens: 9, request, ..Prompt::default() })
     }
 

@@ -25,7 +25,9 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
-pub(super) const DIALECT: Dialect = Dialect { read, trims_start: false };
+mod plain;
+
+pub(super) const DIALECT: Dialect = Dialect { plain: plain::read, read, trims_start: false };
 
 /// A provider of this kind.
 #[derive(Debug)]
@@ -44,6 +46,7 @@ const NEW_TOKEN_LIMIT: u8 = 1;
 const NO_STREAM_OPTIONS: u8 = 2;
 /// A program said `max_completion_tokens`, and the host knows only `max_tokens`.
 const OLD_TOKEN_LIMIT: u8 = 4;
+const JSON: header::HeaderValue = header::HeaderValue::from_static("application/json");
 const MAX_TOKENS: &str = "max_tokens";
 const MAX_COMPLETION_TOKENS: &str = "max_completion_tokens";
 
@@ -91,8 +94,7 @@ impl Inner {
         loop {
             let body = request(&self.endpoint.spec.model, prompt, quirks)
                 .map_err(|_| Failed::new(Failure::BadRequest, "no json"))?;
-            let post =
-                self.endpoint.post("/chat/completions").header(header::CONTENT_TYPE, "application/json");
+            let post = self.endpoint.post().header(header::CONTENT_TYPE, JSON);
             let refused = match wire::send(post.body(body)).await {
                 Ok(response) => {
                     self.quirks.fetch_or(quirks, Ordering::Relaxed);
@@ -270,8 +272,8 @@ pub(super) fn finish(chunk: &Value, choice: &Value) -> (Option<Finish>, Option<F
 
 /// Usage stands beside the choices, in the choice (Moonshot) or below `x_groq`; vLLM sends a null until the end.
 pub(super) fn usage(chunk: &Value) -> Option<Usage> {
-    let places = ["/usage", "/choices/0/usage", "/x_groq/usage"];
-    let usage = places.into_iter().filter_map(|at| chunk.pointer(at)).find(|usage| usage.is_object())?;
+    let places = [&chunk["usage"], &chunk["choices"][0]["usage"], &chunk["x_groq"]["usage"]];
+    let usage = places.into_iter().find(|usage| usage.is_object())?;
     Some(Usage {
         tokens_in: usage["prompt_tokens"].as_u64(),
         tokens_out: usage["completion_tokens"].as_u64(),
@@ -333,8 +335,7 @@ mod tests {
     }
 
     fn passed_on(body: Value) -> Prompt {
-        let Value::Object(body) = body else { panic!("an object") };
-        Prompt { request: Some(Arc::new(Request(body))), ..Prompt::default() }
+        Prompt { request: Some(Arc::new(serde_json::from_value(body).unwrap())), ..Prompt::default() }
     }
 
     #[test]

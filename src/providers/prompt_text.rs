@@ -27,16 +27,16 @@ pub(super) fn label(name: &str) -> String {
 }
 
 /// What a program asks for that no flat text can say: `tools`, `image`, `response_format`, or another sort of part.
-pub(super) fn beyond_text(Request(said): &Request) -> Option<&'static str> {
+pub(super) fn beyond_text(said: &Request) -> Option<&'static str> {
     let is_some = |value: &Value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty());
-    if said.get("tools").is_some_and(is_some) {
+    if said.get("tools").is_some_and(|it| is_some(&it)) {
         return Some("tools");
     }
-    if said.get("response_format").is_some_and(|it| is_some(it) && it["type"] != "text") {
+    if said.get("response_format").is_some_and(|it| is_some(&it) && it["type"] != "text") {
         return Some("response_format");
     }
-    let messages = said.get("messages").and_then(Value::as_array);
-    messages.into_iter().flatten().find_map(|message| {
+    let messages = said.get("messages");
+    messages.as_ref().and_then(Value::as_array).into_iter().flatten().find_map(|message| {
         if message["role"] == "tool" || is_some(&message["tool_calls"]) {
             return Some("tools");
         }
@@ -57,10 +57,7 @@ mod tests {
 
     #[test]
     fn what_no_flat_text_can_say_is_found() {
-        let beyond = |body: Value| {
-            let Value::Object(body) = body else { panic!("an object") };
-            beyond_text(&Request(body))
-        };
+        let beyond = |body: Value| beyond_text(&serde_json::from_value(body).unwrap());
         let said = |content: Value| json!({"messages": [{"role": "user", "content": content}]});
         assert_eq!(beyond(said(json!("hi"))), None);
         assert_eq!(beyond(said(json!([{"type": "text", "text": "hi"}]))), None);

@@ -120,6 +120,7 @@ pub(crate) struct Live {
     heard: Instant,
     stall: Duration,
     end: Instant,
+    deadline: Instant,
     finish: Option<Finish>,
     window: Window,
     drips: bool,
@@ -138,12 +139,22 @@ pub(crate) enum Spoken {
     Done(Finish),
     /// It broke off.
     Failed(Failed),
+    /// The turn's time is over.
+    TimeIsUp,
 }
 
 impl Live {
-    pub(crate) fn new(pieces: Pieces, usage: Usage, stall: Duration, end: Instant, now: Instant) -> Self {
+    /// `end` is the call's, `deadline` the turn's.
+    pub(crate) fn new(
+        opened: Opened,
+        stall: Duration,
+        end: Instant,
+        deadline: Instant,
+        now: Instant,
+    ) -> (Self, First) {
+        let Opened { first, pieces, usage } = opened;
         let window = Window { since: now, bytes: 0 };
-        Self { pieces, usage, heard: now, stall, end, finish: None, window, drips: false }
+        (Self { pieces, usage, heard: now, stall, end, deadline, finish: None, window, drips: false }, first)
     }
 
     pub(crate) fn usage(&self) -> Usage {
@@ -160,20 +171,21 @@ impl Live {
                 Some(_) => self.heard + USAGE_PATIENCE,
                 None => self.end.min(self.heard + self.stall),
             };
+            let until = patience.min(self.deadline);
             // A timer has no say while there is always something to read; but who was not listening may catch up.
-            let last = if self.finish.is_some() { patience } else { self.end };
-            let next = if Instant::now() < last {
-                timeout_at(patience, self.pieces.next()).await.ok()
-            } else {
-                None
-            };
+            let last = if self.finish.is_some() { patience } else { self.end.min(self.deadline) };
+            let next =
+                if Instant::now() < last { timeout_at(until, self.pieces.next()).await.ok() } else { None };
             let piece = match (next, self.finish.take()) {
                 (None | Some(None | Some(Err(_))), Some(finish)) => return Spoken::Done(finish),
                 (Some(Some(Ok(piece))), finish) => {
                     self.finish = finish;
                     piece
                 }
-                (None, None) if patience == self.end || Instant::now() >= self.end => {
+                (None, None) if until == self.deadline || Instant::now() >= self.deadline => {
+                    return Spoken::TimeIsUp;
+                }
+                (None, None) if until == self.end || Instant::now() >= self.end => {
                     return Spoken::Failed(Failed::new(Failure::Timeout, "attempt timeout"));
                 }
                 (None, None) => return Spoken::Failed(Failed::new(Failure::BrokenStream, "stalled")),

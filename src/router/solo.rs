@@ -188,12 +188,8 @@ impl Solo {
 
     async fn advance(&mut self) {
         if let Some((_, live)) = &mut self.live {
-            tokio::select! {
-                biased;
-                spoken = live.next() => self.hear(spoken),
-                () = sleep_until(self.deadline) => self.time_is_up(),
-            }
-            return;
+            let spoken = live.next().await;
+            return self.hear(spoken);
         }
         let now = Instant::now();
         if now >= self.deadline {
@@ -202,14 +198,17 @@ impl Solo {
         let wake = match self.cue(now) {
             Cue::Begin(index) => return self.begin(index, now),
             Cue::Wait(None) if self.running.is_empty() => return self.exhausted(false),
-            Cue::Wait(wake) => wake,
+            Cue::Wait(wake) => wake.map_or(self.deadline, |it| it.min(self.deadline)),
         };
         let (running, changed) = (&mut self.running, &mut self.changed);
         tokio::select! {
             biased;
             (index, ended) = first_to_end(running), if !running.is_empty() => self.ended(index, ended),
-            () = sleep_until(self.deadline) => self.time_is_up(),
-            () = sleep_until(wake.unwrap_or(self.deadline)) => {}
+            () = sleep_until(wake) => {
+                if wake == self.deadline {
+                    self.time_is_up();
+                }
+            }
             _ = changed.changed() => {}
         }
     }
@@ -265,7 +264,7 @@ impl Solo {
                 let usage = self.reckoned(Usage::default(), &accepted, 0);
                 self.failed(meta, usage, failed, now);
             }
-            Ok(Opened { first, pieces, usage }) => {
+            Ok(opened) => {
                 let took = now.duration_since(meta.started);
                 (meta.first_text, meta.heard) = (Some(took), now);
                 self.overtake();
@@ -279,7 +278,7 @@ impl Solo {
                 let end = self.deadline.min(meta.started + player.limits.attempt);
                 let (provider, model) =
                     (player.provider.name().to_owned(), player.provider.model().to_owned());
-                let live = Live::new(pieces, usage, player.limits.stall(gap), end, now);
+                let (live, first) = Live::new(opened, player.limits.stall(gap), end, self.deadline, now);
                 self.told.push_back(Event::Opened { provider, model, afresh: self.spoke });
                 self.heard = 0;
                 self.spoke = true;
@@ -322,6 +321,7 @@ impl Solo {
             }
             Spoken::Done(finish) => self.answered(Outcome::Answered, finish, now),
             Spoken::Failed(failed) => self.broke_off(failed, now),
+            Spoken::TimeIsUp => self.time_is_up(),
         }
     }
 

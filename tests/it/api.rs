@@ -633,6 +633,55 @@ async fn one_connection_serves_many_requests_and_nonsense_ends_it() {
     assert!(String::from_utf8_lossy(&rest).contains(" 400 "), "{}", String::from_utf8_lossy(&rest));
 }
 
+/// All that is answered to these bytes, until the connection is closed.
+async fn raw(desk: &Desk, bytes: &[u8]) -> String {
+    let mut caller = TcpStream::connect(desk.address).await.unwrap();
+    caller.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(PATIENCE, caller.read_to_end(&mut answer)).await.expect("it is closed").unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_told_so_and_not_to_come_again() {
+    let desk = Desk::with("alpha: 'Hi.'").await;
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let answer = raw(&desk, format!("{head}5\r\n{{\"mod\r\nzz\r\n").as_bytes()).await;
+    let (head, document) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 400 ") && head.contains("connection: close"), "{head}");
+    expect![[r#"{"error":{"message":"The body of the request broke off, or its chunks are malformed.","type":"invalid_request_error","param":null,"code":"invalid_body"}}"#]].assert_eq(document);
+    expect![""].assert_eq(&desk.ledger().await);
+}
+
+#[tokio::test]
+async fn who_is_refused_for_its_head_may_say_all_and_ask_again() {
+    let desk = Desk::open("alpha: 'Hi.'", "", &[("NEVERDARK_API_KEY", "sk-right")]).await;
+    // More than the sockets' buffers: the caller writes until somebody reads.
+    let body = "x".repeat(9_000_000);
+    let post = |path: &str, key: &str, more: &str, body: &str| {
+        let length = body.len();
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {length}\r\n{more}\r\n{body}"
+        )
+    };
+    let chat = "/v1/chat/completions";
+    let right = post(chat, "sk-right", "connection: close\r\n", &asking(json!({})).to_string());
+    for (refused, status) in [
+        (post(chat, "sk-wrong", "", &body), 401),
+        (post("/v1/completions", "sk-right", "", &body), 404),
+        (post("/v1/models", "sk-right", "", &body), 405),
+        (post(chat, "sk-right", "x-neverdark-strict: maybe\r\n", &body), 400),
+    ] {
+        let answers = raw(&desk, (refused + &right).as_bytes()).await;
+        assert!(answers.starts_with(&format!("HTTP/1.1 {status} ")), "{answers}");
+        assert!(answers.contains("HTTP/1.1 200 OK"), "{answers}");
+    }
+    // Who asks first is told at once, and need not send it.
+    let expects = post(chat, "sk-wrong", "expect: 100-continue\r\n", "");
+    let expects = expects.replace("content-length: 0", "content-length: 9000000");
+    assert!(raw(&desk, expects.as_bytes()).await.starts_with("HTTP/1.1 401 "));
+}
+
 #[tokio::test]
 async fn what_is_counted() {
     let desk = Desk::with("alpha: 'One two three' cut after=2").await;

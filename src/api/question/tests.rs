@@ -3,7 +3,7 @@
 use super::*;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const NAMES: [&str; 2] = ["alpha", "beta"];
 
@@ -251,8 +251,32 @@ fn bodies_that_are_none() {
     expect![[r#"{"error":{"message":"The body of the request is not JSON: see line 1, column 0.","type":"invalid_request_error","param":null,"code":"invalid_json"}}"#]].assert_eq(&told(b""));
     expect![[r#"{"error":{"message":"The body of the request is not JSON: see line 2, column 1.","type":"invalid_request_error","param":null,"code":"invalid_json"}}"#]].assert_eq(&told(b"{\"model\": \"auto\",\n}"));
     expect![[r#"{"error":{"message":"Invalid type for 'body': expected an object, but got an array instead.","type":"invalid_request_error","param":"body","code":"invalid_type"}}"#]].assert_eq(&told(b"[]"));
-    expect![[r#"{"error":{"message":"The body of the request is not JSON: see line 1, column 128.","type":"invalid_request_error","param":null,"code":"invalid_json"}}"#]].assert_eq(&told("[".repeat(100_000).as_bytes()));
+    expect![[r#"{"error":{"message":"Invalid type for 'body': expected an object, but got an array instead.","type":"invalid_request_error","param":"body","code":"invalid_type"}}"#]].assert_eq(&told("[".repeat(100_000).as_bytes()));
     expect![[r#"{"error":{"message":"The body of the request is not JSON: see line 1, column 12.","type":"invalid_request_error","param":null,"code":"invalid_json"}}"#]].assert_eq(&told(b"{\"model\": \"\xff\"}"));
+}
+
+#[test]
+fn what_is_passed_on_is_not_changed() {
+    let tools = r#"[{"function":{"z":1,"a":[ 1.0,1e999,12345678901234567890123 ],"deep":DEEP}}]"#
+        .replace("DEEP", &("[".repeat(500) + &"]".repeat(500)));
+    let body = format!(
+        r#"{{"tools":{tools}, "mod\u0065l":"auto", "seed":1,"seed":2, "messages":[{{"role":"tool","role":"user","content":"hi","x":"\ud800"}}]}}"#
+    );
+    let asked = read(body.as_bytes(), &NAMES, 64).unwrap();
+    assert_eq!(asked.prompt.lines[0].text, "hi");
+    let request = asked.prompt.request.unwrap();
+    let kept: Vec<_> = request.parameters().filter(|(name, _)| *name != "messages").collect();
+    assert_eq!(kept, [("seed", "2"), ("tools", tools.as_str())]);
+}
+
+#[test]
+fn text_that_is_none() {
+    let said = |content: &str| {
+        let body = format!(r#"{{"model":"auto","messages":[{{"role":"user","content":{content}}}]}}"#);
+        String::from_utf8(read(body.as_bytes(), &NAMES, 64).unwrap_err().document()).unwrap()
+    };
+    expect![[r#"{"error":{"message":"Invalid value for 'messages[0].content': an escape in it is no character.","type":"invalid_request_error","param":"messages[0].content","code":"invalid_value"}}"#]].assert_eq(&said(r#""\ud800""#));
+    expect![[r#"{"error":{"message":"Invalid value for 'messages[0].content[0].text': an escape in it is no character.","type":"invalid_request_error","param":"messages[0].content[0].text","code":"invalid_value"}}"#]].assert_eq(&said(r#"[{"type":"text","text":"\udc00x"}]"#));
 }
 
 #[test]

@@ -43,24 +43,10 @@ impl Key {
         let line =
             |it: &Line| mem::size_of::<Line>() + it.text.len() + it.speaker.as_ref().map_or(0, String::len);
         let lines: usize = prompt.lines.iter().map(line).sum();
-        let request =
-            prompt.request.as_ref().map_or(0, |it| it.0.iter().map(|(name, it)| name.len() + size(it)).sum());
+        let parameter = |(name, json): (&str, &str)| mem::size_of::<String>() + name.len() + json.len();
+        let request = prompt.request.as_ref().map_or(0, |it| it.parameters().map(parameter).sum());
         mem::size_of::<Asked>() + mem::size_of::<Prompt>() + prompt.system.len() + words + lines + request
     }
-}
-
-/// What a JSON value takes in memory, roughly.
-fn size(value: &serde_json::Value) -> usize {
-    use serde_json::Value;
-    let inside = match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
-        Value::Array(values) => values.iter().map(size).sum(),
-        Value::Object(map) => {
-            map.iter().map(|(name, it)| mem::size_of::<String>() + name.len() + size(it)).sum()
-        }
-    };
-    mem::size_of::<Value>() + inside
 }
 
 impl Asked {
@@ -72,7 +58,7 @@ impl Asked {
             (role, speaker.as_ref().filter(|_| self.is_named), text).hash(&mut hasher);
         }
         if let Some(request) = request {
-            request.0.hash(&mut hasher);
+            request.parameters().for_each(|it| it.hash(&mut hasher));
         }
         hasher.finish()
     }

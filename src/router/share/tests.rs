@@ -5,7 +5,7 @@ use super::{
     key::Key,
 };
 use crate::{
-    message::{Line, Request, Role as Side},
+    message::{Line, Role as Side},
     outcome::Usage,
     providers::{Piece, Pieces},
 };
@@ -294,7 +294,7 @@ fn others() -> Vec<Ask> {
     let wish = |wish: Wish| Ask { wish, ..ask() };
     let request = |temperature: f64| {
         let body = serde_json::json!({ "temperature": temperature });
-        with(|_, it| it.request = Some(Arc::new(Request(body.as_object().unwrap().clone()))))
+        with(|_, it| it.request = Some(Arc::new(serde_json::from_value(body).unwrap())))
     };
     vec![
         in_circle(Circle::Server(GuildId(2))),
