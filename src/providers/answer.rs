@@ -21,11 +21,17 @@ use super::{
     verdict,
 };
 use crate::outcome::{Failed, Failure, Usage};
-use futures::{StreamExt, stream};
-use reqwest::{Response, header::HeaderMap};
+use futures::Stream;
+use reqwest::Response;
 use serde_json::Value;
-use std::{collections::VecDeque, time::Duration};
-use tokio::time::{Instant, timeout_at};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::{Sleep, sleep};
 
 /// The most bytes of an answer that is one JSON document.
 const MAX_WHOLE_BYTES: usize = 8 * 1024 * 1024;
@@ -69,65 +75,74 @@ pub(super) struct Dialect {
 }
 
 /// The pieces of an answer whose head said 200.
-pub(super) fn pieces(mut response: Response, dialect: Dialect) -> Pieces {
+pub(super) fn pieces(response: Response, dialect: Dialect) -> Pieces {
     let answer = Answer {
         status: response.status().as_u16(),
         request_id: verdict::request_id(response.headers()),
         ..Answer::new(dialect)
     };
-    // They would keep the connection's first buffer from being used again, as long as the answer takes.
-    *response.headers_mut() = HeaderMap::new();
-    let body = Body { response: Some(response), usage_until: None, reading: Reading::new(answer) };
-    stream::unfold(body, |mut body| async { body.next().await.map(|piece| (piece, body)) }).boxed()
+    // Only the body is kept: headers are parts of the connection's first buffer, and would hold it as long as the answer takes.
+    let bytes = Some(Box::pin(response.bytes_stream()));
+    Box::pin(Body { bytes, usage_wait: None, reading: Reading::new(answer) })
 }
 
 /// A body that is being read.
-struct Body {
+struct Body<S> {
     /// Given away as soon as nothing more is wanted of it, which closes the socket.
-    response: Option<Response>,
-    usage_until: Option<Instant>,
+    bytes: Option<Pin<Box<S>>>,
+    /// Runs while usage is waited for.
+    usage_wait: Option<Pin<Box<Sleep>>>,
     reading: Reading,
 }
 
-impl Body {
-    async fn next(&mut self) -> Option<Result<Piece, Failed>> {
+impl<S, B> Stream for Body<S>
+where
+    S: Stream<Item = reqwest::Result<B>>,
+    B: AsRef<[u8]>,
+{
+    type Item = Result<Piece, Failed>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             let piece = self.reading.next();
             if self.reading.answer.over {
-                self.response = None;
+                self.bytes = None;
             }
             if piece.is_some() || self.reading.answer.over {
-                return piece;
+                return Poll::Ready(piece);
             }
-            match self.chunk().await {
-                Ok(Some(chunk)) => self.reading.take(chunk.as_ref()),
-                Ok(None) => {
-                    self.response = None;
+            match ready!(self.poll_bytes(cx)) {
+                Some(Ok(bytes)) => self.reading.take(bytes.as_ref()),
+                None => {
+                    self.bytes = None;
                     self.reading.close();
                 }
-                Err(failed) => self.reading.answer.fail(failed),
+                Some(Err(_)) => {
+                    self.reading.answer.fail(Failed::new(Failure::Connection, "lost in the answer"));
+                }
             }
         }
     }
+}
 
-    /// The next bytes; none at the end, which is also when usage does not come.
-    async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Failed> {
-        let until = self.usage_until(Instant::now());
-        let Some(response) = &mut self.response else { return Ok(None) };
-        let chunk = match until {
-            Some(until) => timeout_at(until, response.chunk()).await.unwrap_or(Ok(None)),
-            None => response.chunk().await,
-        };
-        chunk.map_err(|_| Failed::new(Failure::Connection, "lost in the answer"))
-    }
-
-    /// Until when more bytes are waited for, once the finish was said; anew whenever text followed it.
-    fn usage_until(&mut self, now: Instant) -> Option<Instant> {
+impl<S: Stream> Body<S> {
+    /// The next bytes; none at the end, which is also when usage does not come. Once the finish was said, they are waited for so
+    /// long only; anew whenever text followed it.
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let answer = &mut self.reading.answer;
         if std::mem::take(&mut answer.spoke_on) || answer.finish.is_none() {
-            self.usage_until = None;
+            self.usage_wait = None;
         }
-        answer.finish.is_some().then(|| *self.usage_until.get_or_insert(now + USAGE_WITHIN))
+        let Some(bytes) = &mut self.bytes else { return Poll::Ready(None) };
+        if let Poll::Ready(bytes) = bytes.as_mut().poll_next(cx) {
+            return Poll::Ready(bytes);
+        }
+        if answer.finish.is_some() {
+            let wait = self.usage_wait.get_or_insert_with(|| Box::pin(sleep(USAGE_WITHIN)));
+            ready!(wait.as_mut().poll(cx));
+            return Poll::Ready(None);
+        }
+        Poll::Pending
     }
 }
 

@@ -83,7 +83,11 @@ impl Reader {
                 return if self.ended { self.pending.take().map(Ok) } else { None };
             };
             self.too_long = line.len() > MAX_EVENT_BYTES;
-            let event = self.pending.add(&String::from_utf8_lossy(&self.buffer[line]));
+            let line = &self.buffer[line];
+            let event = match str::from_utf8(line) {
+                Ok(line) => self.pending.add(line),
+                Err(_) => self.pending.add(&String::from_utf8_lossy(line)),
+            };
             self.too_long |= self.pending.data.len() > MAX_EVENT_BYTES;
             if let Some(event) = event.filter(|_| !self.too_long) {
                 return Some(Ok(event));

@@ -1,10 +1,10 @@
 //! A model's calls of tools, put in order while their parts come.
 //!
 //! **The problem.** Parts of a call are told apart by `index`, but hosts leave it out (Mistral), give every call the index 0
-//! (Gemini behind OpenAI's dialect), repeat the id and the name in each part, or give no id at all. Programs add the parts up
-//! by index, and glue repeated names together. **The rule.** A new id, or a name where none belongs to the call yet, begins a
-//! call; calls are numbered in the order in which they begin; id and name are told once, with the first part. **The limits.**
-//! At most [`MOST_CALLS`] calls an answer; the parts of more are dropped.
+//! (Gemini behind OpenAI's dialect), repeat the id and the name in each part, draw a new id for each, or give no id at all.
+//! Programs add the parts up by index, and glue repeated names together. **The rule.** A new id with a name, or a name where
+//! none belongs to the call yet, begins a call; calls are numbered in the order in which they begin; id and name are told once,
+//! with the first part. **The limits.** At most [`MOST_CALLS`] calls an answer; the parts of more are dropped.
 
 use crate::message::ToolCall;
 use serde_json::Value;
@@ -81,7 +81,11 @@ impl Calls {
     /// The call that goes on with this part; none if it begins one.
     fn of(&self, index: Option<u64>, id: &str, name: &str) -> Option<usize> {
         if !id.is_empty() {
-            return self.0.iter().rposition(|it| it.id == id);
+            let same = self.0.iter().rposition(|it| it.id == id);
+            // Old vLLM servers draw another id for each part. No call begins without a name.
+            if same.is_some() || !name.is_empty() {
+                return same;
+            }
         }
         let known = match index {
             Some(_) => self.0.iter().rposition(|it| it.index == index),
@@ -153,6 +157,21 @@ mod tests {
                 0 "a" "now" "{"
                 0 "" "" "}"
                 1 "b" "now" "{}"
+            "#]],
+        );
+        // Another id for each part.
+        check(
+            &[
+                json!([{"index": 0, "id": "a", "function": {"name": "now"}}]),
+                json!([{"index": 0, "id": "b", "function": {"arguments": "{"}}]),
+                json!([{"index": 1, "id": "c", "function": {"name": "where"}}]),
+                json!([{"index": 0, "id": "d", "function": {"arguments": "}"}}]),
+            ],
+            expect![[r#"
+                0 "a" "now" ""
+                0 "" "" "{"
+                1 "c" "where" ""
+                0 "" "" "}"
             "#]],
         );
         // No ids, and arguments that are no text.

@@ -333,6 +333,21 @@ async fn the_turn_has_one_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_deadline_holds_for_an_answer_that_is_being_spoken() {
+    let mut settings = settings(Strategy::Priority);
+    settings.turn_timeout = Duration::from_secs(2);
+    let house = house(&[("alpha", &["10ms stall"]), ("beta", &["10ms ok"])], settings);
+    expect![[r#"
+        0ns     alpha is asked
+        10ms      alpha speaks
+        10ms      “half an ”
+        2s        alpha timeout after 2s
+        2s        nobody answered; again in None, timed out: true
+    "#]]
+    .assert_eq(&house.turn(&Wish::default()).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pin_comes_first_and_strict_means_nobody_else() {
     let cast: [(&str, &[&str]); 2] = [("alpha", &["10ms ok"]), ("beta", &["10ms auth"])];
     let house = house(&cast, settings(Strategy::Priority));

@@ -3,8 +3,10 @@
 use super::*;
 use crate::providers::openai::DIALECT;
 use expect_test::{Expect, expect};
+use futures::{StreamExt, stream};
 use proptest::prelude::*;
 use std::fmt::Write;
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// How the bytes end.
 #[derive(Clone, Copy, Debug)]
@@ -413,28 +415,38 @@ fn a_body_reads_the_same_byte_by_byte() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn usage_is_waited_for_from_the_last_finish_on() {
+/// A body whose parts come at these milliseconds, and whose socket then stays open.
+fn body(parts: &'static [(u64, &'static str)]) -> Body<impl Stream<Item = reqwest::Result<&'static str>>> {
     let born = Instant::now();
-    let mut body = Body { response: None, usage_until: None, reading: Reading::new(Answer::new(DIALECT)) };
-    let mut until = |after: u64, bytes: &str| {
-        body.reading.take(bytes.as_bytes());
-        while body.reading.next().is_some() {}
-        let until = body.usage_until(born + Duration::from_millis(after));
-        until.map(|until| until.duration_since(born).as_millis())
-    };
-    assert_eq!(until(0, HELLO), None);
-    assert_eq!(until(100, STOP), Some(1100));
-    assert_eq!(until(600, COMMENT), Some(1100), "nothing was said");
-    assert_eq!(until(900, ANA_STOP), Some(1900), "a host with a finish in every chunk");
-    assert_eq!(until(1000, ANA), None);
+    let bytes = stream::iter(parts).then(move |(at, bytes)| async move {
+        sleep_until(born + Duration::from_millis(*at)).await;
+        Ok(*bytes)
+    });
+    let bytes = Some(Box::pin(bytes.chain(stream::pending())));
+    Body { bytes, usage_wait: None, reading: Reading::new(Answer::new(DIALECT)) }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn usage_is_waited_for_from_the_last_finish_on() {
+    async fn ends_after(parts: &'static [(u64, &'static str)]) -> Option<u128> {
+        let (born, mut body) = (Instant::now(), body(parts));
+        let to_the_end = async { while body.next().await.is_some() {} };
+        timeout(Duration::from_secs(60), to_the_end).await.ok()?;
+        assert!(body.bytes.is_none(), "the socket is closed");
+        Some(born.elapsed().as_millis())
+    }
+    assert_eq!(ends_after(&[(0, HELLO)]).await, None);
+    assert_eq!(ends_after(&[(0, HELLO), (100, STOP)]).await, Some(1100));
+    let silent = ends_after(&[(0, HELLO), (100, STOP), (600, COMMENT)]).await;
+    assert_eq!(silent, Some(1100), "nothing was said");
+    let repeated = ends_after(&[(0, HELLO), (100, STOP), (900, ANA_STOP)]).await;
+    assert_eq!(repeated, Some(1900), "a host with a finish in every chunk");
+    assert_eq!(ends_after(&[(0, HELLO), (100, STOP), (900, ANA_STOP), (1000, ANA)]).await, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn behind_an_error_there_is_nothing_and_nobody_spins() {
-    let stream = [HELLO, TOO_FAST].concat();
-    let mut body = Body { response: None, usage_until: None, reading: Reading::new(Answer::new(DIALECT)) };
-    body.reading.take(stream.as_bytes());
+    let mut body = body(&[(0, HELLO), (0, TOO_FAST)]);
     assert!(matches!(body.next().await, Some(Ok(Piece::Text(_)))));
     assert!(matches!(body.next().await, Some(Err(_))));
     for _ in 0..3 {
