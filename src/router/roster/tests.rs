@@ -251,6 +251,42 @@ fn calls_from_before_the_rest_do_not_make_it_longer() {
 }
 
 #[test]
+fn of_two_times_that_it_named_the_later_one_holds_for_turns_and_for_looks() {
+    let born = Instant::now();
+    let at = |second| born + Duration::from_secs(second);
+    let mut member = Member::default();
+    let calls: Vec<Begun> = (0..7).map(|_| member.begin(at(0)).unwrap()).collect();
+    for (number, begun) in (1..).zip(calls) {
+        let failed = match number {
+            1 => {
+                Failed { retry_after: Some(Duration::from_secs(30)), ..Failed::new(Failure::RateLimited, "") }
+            }
+            2 => {
+                Failed { retry_after: Some(Duration::from_secs(5)), ..Failed::new(Failure::RateLimited, "") }
+            }
+            _ => Failed::new(Failure::ServerError, ""),
+        };
+        member.record(begun, &Outcome::Failed(failed), Duration::ZERO, &SETTINGS, at(number));
+        let standing = member.standing(at(number));
+        assert!(
+            matches!(standing, Standing::Resting { until, .. } if until == at(31)),
+            "{number}: {standing:?}"
+        );
+    }
+    assert_eq!(member.look_due(at(8), Duration::from_secs(30)), Some(at(31)));
+}
+
+#[test]
+fn a_probe_that_is_never_heard_of_again_keeps_nobody_out() {
+    let now = Instant::now();
+    let mut member = Member::default();
+    member.take_up((Failure::Timeout, now, true, 1), &SETTINGS, now);
+    assert!(member.begin(now).is_some());
+    assert!(member.begin(now + PROBE_PATIENCE / 2).is_none());
+    assert!(member.begin(now + PROBE_PATIENCE).is_some());
+}
+
+#[test]
 fn one_probe_at_a_time() {
     let now = Instant::now();
     let mut member = Member::default();

@@ -13,7 +13,7 @@ use crate::{
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, future::join_all, stream};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 fn looked_after(strategy: Strategy) -> Settings {
     Settings { health_check: Some(Duration::from_secs(30)), ..settings(strategy) }
@@ -341,4 +341,62 @@ async fn a_turn_whose_time_is_up_says_so() {
     }
     assert!(matches!(last, Some(Event::Ended(End::Exhausted(it))) if it.timed_out));
     assert_eq!(house.born.elapsed(), Duration::from_secs(5));
+}
+
+/// Who follows somebody that failed is no extra call, however many others are still waited for.
+#[tokio::test(start_paused = true)]
+async fn who_follows_a_failure_is_not_paid_from_the_hedges() {
+    let cast = vec![
+        ("alpha", calls(&["0ms silent"]), false),
+        ("beta", calls(&["500ms server_error"]), false),
+        ("gamma", calls(WELL), false),
+    ];
+    let house = house_of(cast, settings(Strategy::Hedged));
+    // One is left, for beta.
+    assert!((0..2).all(|_| house.router.shared.state().hedges.take()));
+    assert_eq!(first_text(&house).await, ("gamma".to_owned(), Duration::from_millis(3100)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_again_while_another_is_still_waited_for() {
+    let house = house_of(
+        vec![("alpha", calls(&["5s ok"]), false), ("beta", calls(&["100ms server_error"]), false)],
+        settings(Strategy::Hedged),
+    );
+    let told = house.turn(&Wish::default()).await;
+    assert!(told.ends_with("answered by alpha\n"), "{told}");
+    assert_eq!(told.matches("beta is asked").count(), 1, "{told}");
+}
+
+/// A provider that is overtaken each time does not seem as fast as it once was.
+#[tokio::test(start_paused = true)]
+async fn who_is_overtaken_is_known_to_be_slow() {
+    let mut lines = vec!["100ms ok"; 6];
+    lines.push("9s ok");
+    let house = house_of(
+        vec![("alpha", calls(&lines), false), ("beta", calls(WELL), false)],
+        settings(Strategy::Hedged),
+    );
+    for _ in 0..7 {
+        first_text(&house).await;
+    }
+    let p95 = house.router.standings(Instant::now())[0].first_text_p95;
+    assert_eq!(p95, Some(Duration::from_millis(800)));
+}
+
+/// However a call ends, its place below the ceilings is free again.
+#[tokio::test(start_paused = true)]
+async fn no_place_below_a_ceiling_is_lost() {
+    for lines in [["0ms hang", "50ms ok"], ["0ms stall", "50ms ok"]] {
+        let house = house_with(
+            vec![("alpha", calls(&lines), false)],
+            settings(Strategy::Priority),
+            |_, mut player| {
+                player.ceilings.concurrent = 1;
+                player
+            },
+        );
+        assert!(timeout(Duration::from_secs(1), first_text(&house)).await.is_err());
+        assert_eq!(first_text(&house).await, ("alpha".to_owned(), Duration::from_millis(50)));
+    }
 }
