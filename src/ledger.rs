@@ -1,9 +1,9 @@
 //! Writes every call to a provider into the metrics, the log and the store, without anybody waiting for the disk.
 //!
 //! **The problem.** A turn must not wait until SQLite has synced a row, and thousands of calls a second must not be thousands
-//! of transactions. **The rule.** Rows are kept in memory and written together, after [`EVERY`] or as soon as there are
-//! [`MANY_ROWS`]; an attempt's row is there within a second of its end. What the store refuses is kept and tried again. **The
-//! limits.** `kill -9` loses what was not written yet; when the store takes nothing, the oldest rows beyond [`MOST_ROWS`] are
+//! of transactions. **The rule.** Rows are kept in memory and written together, after `EVERY` or as soon as there are
+//! `MANY_ROWS`; an attempt's row is there within a second of its end. What the store refuses is kept and tried again. **The
+//! limits.** `kill -9` loses what was not written yet; when the store takes nothing, the oldest rows beyond `MOST_ROWS` are
 //! lost and counted, and the log says so once.
 
 mod storm;
