@@ -88,10 +88,16 @@ fn modifiers() {
 
 #[test]
 fn parameters_are_refused_where_the_model_would_speak() {
-    check("'a' refuses=max_tokens,top_p refuses=stop then random refuses=think", expect![[r#"
+    check(
+        "'a' refuses=max_tokens,top_p refuses=stop then random refuses=think",
+        expect![[r#"
         Text("a") false 0ns 0ns None [] Stop None false refuses ["max_tokens", "top_p", "stop"]
-        Random { seed: 0, fail: 0.3, text: None } false 0ns 0ns None [] Stop None false refuses ["think"]"#]]);
-    check("500 refuses=max_tokens", expect!["error: `refuses=` goes with an answer of the model, for the questions that it does take"]);
+        Random { seed: 0, fail: 0.3, text: None } false 0ns 0ns None [] Stop None false refuses ["think"]"#]],
+    );
+    check(
+        "500 refuses=max_tokens",
+        expect!["error: `refuses=` goes with an answer of the model, for the questions that it does take"],
+    );
 }
 
 #[test]
