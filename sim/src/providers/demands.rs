@@ -1,9 +1,10 @@
 //! What a vendor demands of a request, and the words in which it refuses one that does not fit.
 //!
 //! At the door each looks for a key where it has its place (and Anthropic for its version); then come the fields
-//! ([`fields`]), and last the parameters that the scene's `refuses=` names.
+//! ([`fields`], [`gemini`]), and last the parameters that the scene's `refuses=` names.
 
 mod fields;
+mod gemini;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +30,7 @@ pub(crate) fn of_a_question(kind: Kind, body: &Value, refuses: &[String]) -> Opt
     let wrong = match kind {
         Kind::OpenAiResponses => fields::responses(body),
         Kind::Anthropic => fields::anthropic(body),
-        Kind::Gemini => fields::gemini(body),
+        Kind::Gemini => gemini::refused(body),
         // Compatible servers differ too much to demand anything, and Ollama ignores what it does not know.
         Kind::OpenAi | Kind::Completions | Kind::Ollama => None,
     };
@@ -134,7 +135,7 @@ fn parameter(kind: Kind, body: &Value, name: &str, path: &str) -> Refusal {
         }
         Kind::Gemini => {
             let place = path.strip_suffix(name).unwrap_or_default().trim_end_matches('.');
-            fields::unknown(&[(fields::snake(place), name.to_owned())])
+            gemini::unknown(&[(gemini::snake(place), name.to_owned())])
         }
         Kind::Ollama if matches!(name, "think" | "tools") => {
             let what = if name == "think" { "thinking" } else { name };
