@@ -60,17 +60,15 @@ pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env
             })
         );
     } else {
-        for line in &found.good {
-            say_line!("ok       {line}");
-        }
-        for line in &found.notes {
-            say_line!("note     {line}");
-        }
-        for line in &found.warnings {
-            say_line!("warning  {line}");
-        }
-        for line in &found.problems {
-            say_line!("PROBLEM  {line}");
+        for (mark, lines) in [
+            ("ok     ", &found.good),
+            ("note   ", &found.notes),
+            ("warning", &found.warnings),
+            ("PROBLEM", &found.problems),
+        ] {
+            for line in lines {
+                say_line!("{mark}  {}", line.replace('\n', "\n         "));
+            }
         }
         if let Some(invite) = &found.invite {
             say_line!("\nInvite the bot with: {invite}");
