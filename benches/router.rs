@@ -120,7 +120,7 @@ fn ask(lines: usize) -> Ask {
         system: "You are a helpful electrician.".to_owned(),
         lines: (0..lines).map(line).collect(),
         reply_tokens: 256,
-        request: None,
+        ..Prompt::default()
     };
     Ask { prompt: Arc::new(prompt), started_at: UnixMillis(1_700_000_000_000), ..Ask::default() }
 }

@@ -498,8 +498,12 @@ impl Chat {
         let id = TurnId::random(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner));
         let line = Line { role: Role::User, speaker: None, text: text.to_owned() };
         let system = self.settings.system_prompt.clone();
-        let prompt =
-            Prompt { system, lines: vec![line], reply_tokens: self.settings.reply_tokens, request: None };
+        let prompt = Prompt {
+            system,
+            lines: vec![line],
+            reply_tokens: self.settings.reply_tokens,
+            ..Prompt::default()
+        };
         let ask = Ask { prompt: Arc::new(prompt), wish: wish.clone(), started_at: at, ..Ask::default() };
         let mut performance = self.router.play(&ask);
         while let Some(event) = performance.next().await {

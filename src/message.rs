@@ -227,9 +227,27 @@ pub struct Prompt {
     pub lines: Vec<Line>,
     /// The most tokens the answer may have.
     pub reply_tokens: u32,
+    /// Pictures that belong to the last line.
+    pub images: Vec<Image>,
     /// What a program asked through the router API, in OpenAI's words, for the dialects that can say it as it is: tools,
     /// pictures and parameters are in here only. None for a question from Discord.
     pub request: Option<Arc<Request>>,
+}
+
+/// A picture, as vendors want it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Image {
+    /// Its sort, such as `image/png`.
+    pub media_type: String,
+    /// Its bytes in base 64, with padding.
+    pub base64: Arc<str>,
+}
+
+impl fmt::Debug for Image {
+    /// What people send is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {} bytes of base 64", self.media_type, self.base64.len())
+    }
 }
 
 /// The body of a `POST /v1/chat/completions`, without `model`, `stream` and `stream_options`, which are the router's. Each

@@ -202,6 +202,14 @@ pub struct Usage {
     pub is_estimated: bool,
 }
 
+impl Usage {
+    /// Takes over what `later` says: vendors send counts cumulated, and not all of them each time.
+    pub fn update(&mut self, later: Self) {
+        self.tokens_in = later.tokens_in.or(self.tokens_in);
+        self.tokens_out = later.tokens_out.or(self.tokens_out);
+    }
+}
+
 /// One call to one provider: a row of the ledger.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attempt {

@@ -5,24 +5,38 @@
 //! router's. Dropping a [`Pieces`] stream closes its connection.
 
 mod answer;
+mod anthropic;
+mod asked;
+mod body;
 mod completions;
+mod dialect;
+mod gemini;
+#[cfg(test)]
+mod golden;
+mod lax;
+mod lines;
+mod models;
+mod ollama;
 mod openai;
 mod prompt_text;
+mod remote;
+mod responses;
 #[cfg(test)]
 mod scripted;
-pub mod sse;
+mod sse;
 mod tool_calls;
 mod verdict;
 pub mod wire;
 
 use crate::{
-    message::{Prompt, ToolCall},
-    outcome::{Failed, Failure, Usage},
+    message::{Prompt, ToolCall, UnixMillis},
+    outcome::{Failed, Usage},
 };
 use futures::{future::BoxFuture, stream::BoxStream};
-use reqwest::{Client, RequestBuilder, Url, header::HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
-use std::{fmt, future::Future, sync::Arc};
+use reqwest::{Client, header::HeaderMap};
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// A piece of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,8 +63,10 @@ pub enum Finish {
     Stop,
     /// It reached the most tokens that it was allowed.
     Length,
-    /// The vendor's filter cut it, or the text is the model's refusal.
+    /// The vendor's filter cut it.
     ContentFilter,
+    /// The text is the model's refusal.
+    Refusal,
     /// It waits for what the tools say.
     ToolCalls,
     /// Another machine word of the vendor; empty if it was none.
@@ -91,10 +107,37 @@ pub trait Provider: Send + Sync + fmt::Debug {
 /// The dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Chat completions.
+    /// OpenAI's chat completions, and everything compatible.
     OpenAi,
+    /// OpenAI's responses.
+    OpenAiResponses,
+    /// Anthropic's messages.
+    Anthropic,
+    /// Gemini's `generateContent`.
+    Gemini,
     /// Legacy completions with a flat prompt.
     Completions,
+    /// Ollama's own chat.
+    Ollama,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::OpenAi, Self::OpenAiResponses, Self::Anthropic, Self::Gemini, Self::Completions, Self::Ollama];
+
+    /// Its name in settings.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::OpenAiResponses => "openai-responses",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Completions => "completions",
+            Self::Ollama => "ollama",
+        }
+    }
 }
 
 /// What a provider is made from.
@@ -108,6 +151,16 @@ pub struct ProviderSpec {
     pub base_url: String,
     /// None for a local server; then no `Authorization` is sent.
     pub api_key: Option<SecretString>,
+    /// The header that carries the key, where it is not the dialect's own (Azure).
+    pub key_header: Option<String>,
+    /// Headers that every call has beside the dialect's.
+    pub headers: BTreeMap<String, SecretString>,
+    /// What every address ends with, behind a question mark.
+    pub query: BTreeMap<String, String>,
+    /// Parameters of every question; they take the place of those of the same name.
+    pub body: Map<String, Value>,
+    /// How freely the model chooses its words; none: as the vendor thinks best.
+    pub temperature: Option<f64>,
     /// The model, in the vendor's words.
     pub model: String,
     /// The most tokens that prompt and answer may have together.
@@ -135,92 +188,54 @@ pub enum Unfit {
         "the API key has characters that no HTTP header may have; look for a line break or a quotation mark"
     )]
     ApiKey,
+    /// A header of the operator's cannot be sent.
+    #[error("a header's name or value has characters that no HTTP header may have")]
+    Header,
 }
 
 /// Makes a provider that calls through this client (see [`wire::Clients`]).
 ///
 /// # Errors
-/// The address or the key can never work.
+/// The address, the key or a header can never work.
 pub fn build(spec: ProviderSpec, client: Client) -> Result<Arc<dyn Provider>, Unfit> {
-    let endpoint = Endpoint::new(spec, client)?;
-    Ok(match endpoint.spec.kind {
-        Kind::OpenAi => Arc::new(openai::OpenAi::new(endpoint)),
-        Kind::Completions => Arc::new(completions::Completions::new(endpoint)),
-    })
+    Ok(Arc::new(remote::Remote::new(spec, client)?))
 }
 
-fn is_plain(url: &Url) -> bool {
-    let has_login = !url.username().is_empty() || url.password().is_some();
-    matches!(url.scheme(), "http" | "https")
-        && !has_login
-        && url.query().is_none()
-        && url.fragment().is_none()
+/// What the body of an answer with 200 says that comes in these reads and then ends; or, if `is_lost`, breaks off. This is how
+/// the answers of providers are read, without a socket: for benchmarks, fuzzing and recordings.
+pub fn decode<'a>(
+    kind: Kind,
+    reads: impl IntoIterator<Item = &'a [u8]>,
+    is_lost: bool,
+) -> Vec<Result<Piece, Failed>> {
+    answer::decode(dialect::of(kind), reads, is_lost)
 }
 
-/// What every dialect calls with.
-struct Endpoint {
+/// The class of an answer with a status that is no 2xx, read from status, headers and body; `now` is the moment to which the
+/// moments in it are compared.
+#[must_use]
+pub fn classify(status: u16, headers: &HeaderMap, body: &[u8], now: UnixMillis) -> Failed {
+    verdict::of_answer(status, headers, body, now).0
+}
+
+/// A model that a provider lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// Its name in requests.
+    pub id: String,
+    /// The most tokens that prompt and answer may have together, if the list says so.
+    pub context_window: Option<u32>,
+}
+
+/// Asks a provider for its models; the model that the spec names does not matter.
+///
+/// # Errors
+/// The outer one: the spec can never work. The inner one: it did not answer, or not with a list.
+pub fn list_models(
     spec: ProviderSpec,
     client: Client,
-    authorization: Option<HeaderValue>,
-    /// Where questions go; parsed once.
-    questions: Url,
-}
-
-impl Endpoint {
-    fn new(mut spec: ProviderSpec, client: Client) -> Result<Self, Unfit> {
-        Url::parse(&spec.base_url).ok().filter(is_plain).ok_or(Unfit::BaseUrl)?;
-        spec.base_url.truncate(spec.base_url.trim_end_matches('/').len());
-        let path = match spec.kind {
-            Kind::OpenAi => "/chat/completions",
-            Kind::Completions => "/completions",
-        };
-        let questions = Url::parse(&format!("{}{path}", spec.base_url)).map_err(|_| Unfit::BaseUrl)?;
-        let authorization = spec.api_key.as_ref().map(|key| {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose_secret().trim()))?;
-            value.set_sensitive(true);
-            Ok::<_, reqwest::header::InvalidHeaderValue>(value)
-        });
-        let authorization = authorization.transpose().map_err(|_| Unfit::ApiKey)?;
-        Ok(Self { spec, client, authorization, questions })
-    }
-
-    fn post(&self) -> RequestBuilder {
-        self.with_key(self.client.post(self.questions.clone()))
-    }
-
-    fn with_key(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.authorization {
-            Some(value) => request.header(reqwest::header::AUTHORIZATION, value),
-            None => request,
-        }
-    }
-
-    /// Whether `GET path` is answered with a 2xx that is no web page.
-    fn health(&self, path: &str) -> impl Future<Output = Result<(), Failed>> + Send + use<> {
-        let request = self.with_key(self.client.get(format!("{}{path}", self.spec.base_url)));
-        async move {
-            let response = match wire::send(request).await {
-                Ok(response) => response,
-                Err(wire::Refused { failed, .. }) if matches!(failed.http_status, Some(404 | 405)) => {
-                    let failure = Failure::BadRequest;
-                    return Err(Failed { failure, detail: "no health path".to_owned(), ..failed });
-                }
-                Err(refused) => return Err(refused.failed),
-            };
-            let status = response.status().as_u16();
-            if wire::beginning(response, 256).await.trim_ascii_start().starts_with(b"<") {
-                return Err(Failed { http_status: Some(status), ..Failed::new(Failure::Malformed, "html") });
-            }
-            Ok(())
-        }
-    }
-}
-
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { spec, .. } = self;
-        f.debug_struct("Endpoint").field("name", &spec.name).field("kind", &spec.kind).finish_non_exhaustive()
-    }
+) -> Result<BoxFuture<'static, Result<Vec<Model>, Failed>>, Unfit> {
+    Ok(remote::Remote::new(spec, client)?.models())
 }
 
 #[cfg(test)]
@@ -234,6 +249,11 @@ mod tests {
             kind: Kind::OpenAi,
             base_url: base_url.to_owned(),
             api_key: api_key.map(Into::into),
+            key_header: None,
+            headers: BTreeMap::new(),
+            query: BTreeMap::new(),
+            body: Map::new(),
+            temperature: None,
             model: "m-1".to_owned(),
             context_window: 8192,
             price: Some((2.5, 10.0)),

@@ -136,7 +136,7 @@ pub(super) fn event(out: &mut Vec<u8>, document: &[u8]) {
 pub(super) fn word(finish: &Finish, has_calls: bool) -> &'static str {
     match finish {
         Finish::Length => "length",
-        Finish::ContentFilter => "content_filter",
+        Finish::ContentFilter | Finish::Refusal => "content_filter",
         // Some hosts say `stop` behind calls, and programs look at this word first.
         Finish::Stop | Finish::ToolCalls | Finish::Other(_) if has_calls => "tool_calls",
         Finish::Stop | Finish::ToolCalls | Finish::Other(_) => "stop",

@@ -70,7 +70,7 @@ pub(crate) fn fit(system: &str, inbound: &Inbound, past: &[Past], room: Room) ->
     lines.reverse();
     lines.extend(pointed_at);
     lines.push(question);
-    Prompt { system, lines, reply_tokens: room.reply_tokens, request: None }
+    Prompt { system, lines, reply_tokens: room.reply_tokens, ..Prompt::default() }
 }
 
 fn person(name: &str, text: &str) -> Line {

@@ -16,14 +16,17 @@ mod stray;
 mod tests;
 
 use super::{
-    Finish, Piece, Pieces, sse,
+    Finish, Piece, Pieces,
+    dialect::{Dialect, Framing},
+    lines::{Lines, TooLong},
+    sse,
     tool_calls::{Calls, Part},
     verdict,
 };
 use crate::outcome::{Failed, Failure, Usage};
 use futures::Stream;
 use reqwest::Response;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use std::{
     collections::VecDeque,
     future::Future,
@@ -61,21 +64,14 @@ pub(super) struct Said {
     pub(super) finish: Option<Finish>,
     /// An error instead.
     pub(super) error: Option<Failed>,
-}
-
-/// How a dialect is read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Dialect {
-    /// Reads a chunk of the usual sort from its JSON; none if it is of another.
-    pub(super) plain: fn(&str) -> Option<Said>,
-    /// Reads any chunk, or a whole answer.
-    pub(super) read: fn(&Value) -> Said,
-    /// White space before the first word belongs to the cue that the prompt ended with, not to the answer.
-    pub(super) trims_start: bool,
+    /// There is an error in it, or the like: its class is read from the whole document.
+    pub(super) complains: bool,
+    /// The vendor says that nothing follows.
+    pub(super) is_last: bool,
 }
 
 /// The pieces of an answer whose head said 200.
-pub(super) fn pieces(response: Response, dialect: Dialect) -> Pieces {
+pub(super) fn pieces(response: Response, dialect: &'static Dialect) -> Pieces {
     let answer = Answer {
         status: response.status().as_u16(),
         request_id: verdict::request_id(response.headers()),
@@ -84,6 +80,30 @@ pub(super) fn pieces(response: Response, dialect: Dialect) -> Pieces {
     // Only the body is kept: headers are parts of the connection's first buffer, and would hold it as long as the answer takes.
     let bytes = Some(Box::pin(response.bytes_stream()));
     Box::pin(Body { bytes, usage_wait: None, reading: Reading::new(answer) })
+}
+
+/// What a body says that comes in these reads, and then ends or, if `is_lost`, breaks off. Pure: for recordings.
+pub(super) fn decode<'a>(
+    dialect: &'static Dialect,
+    reads: impl IntoIterator<Item = &'a [u8]>,
+    is_lost: bool,
+) -> Vec<Result<Piece, Failed>> {
+    let mut reading = Reading::new(Answer::new(dialect));
+    let mut told = Vec::new();
+    for bytes in reads {
+        reading.take(bytes);
+        told.extend(std::iter::from_fn(|| reading.next()));
+        if reading.answer.over {
+            return told;
+        }
+    }
+    if is_lost {
+        reading.answer.fail(Failed::new(Failure::Connection, "lost in the answer"));
+    } else {
+        reading.close();
+    }
+    told.extend(std::iter::from_fn(|| reading.next()));
+    told
 }
 
 /// A body that is being read.
@@ -137,7 +157,7 @@ impl<S: Stream> Body<S> {
         if let Poll::Ready(bytes) = bytes.as_mut().poll_next(cx) {
             return Poll::Ready(bytes);
         }
-        if answer.finish.is_some() {
+        if answer.finish.is_some() && !answer.dialect.finish_may_be_early {
             let wait = self.usage_wait.get_or_insert_with(|| Box::pin(sleep(USAGE_WITHIN)));
             ready!(wait.as_mut().poll(cx));
             return Poll::Ready(None);
@@ -150,6 +170,7 @@ impl<S: Stream> Body<S> {
 enum Form {
     Unknown,
     Events(sse::Reader),
+    Lines(Lines),
     Whole(Vec<u8>),
 }
 
@@ -171,12 +192,20 @@ impl Reading {
             if let Some(piece) = self.answer.ready.pop_front() {
                 return Some(piece);
             }
+            if self.answer.over {
+                return None;
+            }
             match &mut self.form {
-                Form::Events(reader) if !self.answer.over => match reader.next_event() {
+                Form::Events(reader) => match reader.next_event() {
                     Some(event) => self.answer.hear(event),
                     None => return self.answer.sign_of_life().map(Ok),
                 },
-                Form::Unknown | Form::Whole(_) | Form::Events(_) => return None,
+                Form::Lines(lines) => match lines.next_line() {
+                    Ok(Some(line)) => self.answer.hear_line(&line),
+                    Ok(None) => return self.answer.sign_of_life().map(Ok),
+                    Err(TooLong) => self.answer.fail(Failed::new(Failure::Malformed, "too long")),
+                },
+                Form::Unknown | Form::Whole(_) => return None,
             }
         }
     }
@@ -186,11 +215,12 @@ impl Reading {
         self.bytes += chunk.len();
         let text = chunk.trim_ascii_start();
         if let (Form::Unknown, Some(first)) = (&self.form, text.first()) {
-            match first {
-                b'{' | b'[' => self.form = Form::Whole(Vec::new()),
-                b'<' => return self.answer.fail(Failed::new(Failure::Malformed, "html")),
-                _ => self.form = Form::Events(sse::Reader::default()),
-            }
+            self.form = match (first, self.answer.dialect.framing) {
+                (b'<', _) => return self.answer.fail(Failed::new(Failure::Malformed, "html")),
+                (_, Framing::Lines) => Form::Lines(Lines::default()),
+                (b'{' | b'[', Framing::Events) => Form::Whole(Vec::new()),
+                (_, Framing::Events) => Form::Events(sse::Reader::default()),
+            };
         }
         let limit = match &mut self.form {
             Form::Unknown => MAX_WHOLE_BYTES,
@@ -200,6 +230,10 @@ impl Reading {
             }
             Form::Events(reader) => {
                 reader.push(chunk);
+                MAX_STREAM_BYTES
+            }
+            Form::Lines(lines) => {
+                lines.push(chunk);
                 MAX_STREAM_BYTES
             }
         };
@@ -220,6 +254,13 @@ impl Reading {
                 }
                 self.answer.close();
             }
+            Form::Lines(mut lines) => {
+                lines.end();
+                while let Ok(Some(line)) = lines.next_line() {
+                    self.answer.hear_line(&line);
+                }
+                self.answer.close();
+            }
         }
     }
 }
@@ -236,13 +277,15 @@ enum Sign {
 
 /// What was heard so far, and what follows from it. Pure.
 struct Answer {
-    dialect: Dialect,
+    dialect: &'static Dialect,
     status: u16,
     request_id: Option<String>,
     /// What the caller has not taken yet.
     ready: VecDeque<Result<Piece, Failed>>,
     /// An event was heard, whatever it said.
     heard: bool,
+    /// Something was heard that has the parts of an answer.
+    known: bool,
     /// A piece was told.
     begun: bool,
     /// A piece with a word in it was told.
@@ -267,13 +310,14 @@ struct Answer {
 }
 
 impl Answer {
-    fn new(dialect: Dialect) -> Self {
+    fn new(dialect: &'static Dialect) -> Self {
         Self {
             dialect,
             status: 200,
             request_id: None,
             ready: VecDeque::new(),
             heard: false,
+            known: false,
             begun: false,
             spoken: false,
             sign: Sign::None,
@@ -291,7 +335,7 @@ impl Answer {
         }
     }
 
-    fn hear(&mut self, event: Result<sse::Event, sse::TooLong>) {
+    fn hear(&mut self, event: Result<sse::Event<'_>, TooLong>) {
         if self.over {
             return;
         }
@@ -300,10 +344,10 @@ impl Answer {
             Ok(sse::Event::Message { event, data }) => (event == "error", data),
             Ok(sse::Event::Stray(line)) => match line.strip_prefix("error:") {
                 // Old llama.cpp servers.
-                Some(error) => (true, error.to_owned()),
-                None => return self.hear_stray(&line),
+                Some(error) => (true, error),
+                None => return self.hear_stray(line),
             },
-            Err(sse::TooLong) => return self.fail(Failed::new(Failure::Malformed, "too long")),
+            Err(TooLong) => return self.fail(Failed::new(Failure::Malformed, "too long")),
         };
         let data = data.trim();
         if data.is_empty() {
@@ -311,47 +355,94 @@ impl Answer {
         }
         self.heard = true;
         if data == "[DONE]" {
-            // That the host means it to end here; which finish it had meant is told again.
-            self.finish = self.finish.take().or(self.early_finish.take());
-            return self.close();
+            return self.close_as_said();
         }
-        if !is_error && let Some(said) = (self.dialect.plain)(data) {
-            return self.take(said);
+        if is_error {
+            let error = serde_json::from_str(data).unwrap_or_else(|_| Value::from(data));
+            return self.fail(verdict::of_error(&error));
         }
-        match serde_json::from_str(data) {
-            Ok(error) if is_error => self.fail(verdict::of_error(&error)),
-            Ok(chunk) => self.take((self.dialect.read)(&chunk)),
-            Err(_) if is_error => self.fail(verdict::of_error(&Value::from(data))),
-            Err(_) => self.fail(Failed::new(Failure::Malformed, "bad json")),
+        if self.read(data).is_err() {
+            self.fail(Failed::new(Failure::Malformed, "bad json"));
         }
     }
 
     /// Gemini splices its errors into a stream without any `data:`.
     fn hear_stray(&mut self, line: &str) {
-        if let Some(failed) = self.stray.add(line).and_then(|json| verdict::of_chunk(&json)) {
+        let json = self.stray.add(line).and_then(|json| serde_json::from_str(&json).ok());
+        if let Some(failed) = json.and_then(|json: Value| verdict::of_chunk(&json)) {
             self.heard = true;
             self.fail(failed);
         }
     }
 
+    /// A line of JSON. A proxy's error may have several.
+    fn hear_line(&mut self, line: &str) {
+        let line = line.trim();
+        if self.over {
+            return;
+        }
+        if line.is_empty() {
+            return self.is_alive();
+        }
+        self.heard = true;
+        if self.stray.is_empty() && self.read(line).is_ok() {
+            return;
+        }
+        match self.stray.add(line) {
+            Some(json) if self.read(&json).is_ok() => {}
+            None if !self.stray.is_empty() => {}
+            Some(_) | None => self.fail(Failed::new(Failure::Malformed, "bad json")),
+        }
+    }
+
+    /// Takes one document in; an error if it is no JSON.
+    fn read(&mut self, json: &str) -> serde_json::Result<()> {
+        let mut said = (self.dialect.read)(json)?;
+        if said.complains && said.error.is_none() {
+            said.error = verdict::of_chunk(&serde_json::from_str(json)?);
+        }
+        self.take(said);
+        Ok(())
+    }
+
     /// A whole answer to a request that had asked for a stream. It needs no finish: it would not parse if it were cut.
     fn hear_whole(&mut self, body: &[u8]) {
-        let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        let Ok(body) = str::from_utf8(body) else {
             return self.fail(Failed::new(Failure::Malformed, "bad json"));
         };
-        // Gemini's errors come in a list.
-        let body = body.get(0).unwrap_or(&body);
-        let said = (self.dialect.read)(body);
-        if !said.known && said.error.is_none() {
+        // Gemini's errors come in a list, and its chunks where no stream was asked for.
+        let documents = match body.trim_start().starts_with('[') {
+            true => serde_json::from_str::<Vec<&RawValue>>(body),
+            false => serde_json::from_str::<&RawValue>(body).map(|body| vec![body]),
+        };
+        let Ok(documents) = documents else {
+            return self.fail(Failed::new(Failure::Malformed, "bad json"));
+        };
+        let mut is_known = false;
+        for document in documents {
+            self.known = false;
+            if self.read(document.get()).is_err() {
+                return self.fail(Failed::new(Failure::Malformed, "bad json"));
+            }
+            if self.over {
+                return;
+            }
+            is_known |= self.known;
+        }
+        if !is_known {
             return self.fail(Failed::new(Failure::Malformed, "no choices"));
         }
-        self.take(Said { finish: said.finish.or(Some(Finish::Stop)), ..said });
+        self.finish = self.finish.take().or(self.early_finish.take()).or(Some(Finish::Stop));
+        self.heard = true;
         self.close();
     }
 
     fn take(&mut self, said: Said) {
         self.is_alive();
-        self.usage = said.usage.or(self.usage);
+        self.known |= said.known;
+        if let Some(usage) = said.usage {
+            self.usage.get_or_insert_default().update(usage);
+        }
         self.refused |= said.refused;
         self.text_bytes += said.text.len() + said.reasoning.len();
         let speaks = !(said.text.is_empty() && said.reasoning.is_empty() && said.calls.is_empty());
@@ -378,6 +469,9 @@ impl Answer {
             return self.fail(Failed::new(Failure::Malformed, "too long"));
         }
         self.finish = self.finish.take().or(said.finish);
+        if said.is_last {
+            self.close_as_said();
+        }
     }
 
     fn say(&mut self, mut text: String) {
@@ -412,17 +506,25 @@ impl Answer {
         (sign == Sign::Alive && self.finish.is_none()).then_some(Piece::Alive)
     }
 
+    /// The host says that it means the answer to end here: a finish that text had followed counts again.
+    fn close_as_said(&mut self) {
+        self.finish = self.finish.take().or(self.early_finish.take());
+        self.close();
+    }
+
     /// Nothing more comes.
     fn close(&mut self) {
         let finish = match self.finish.take() {
             None if self.heard => return self.fail(Failed::new(Failure::BrokenStream, "no finish")),
             None => return self.fail(Failed::new(Failure::Malformed, "no events")),
-            Some(Finish::Stop) if self.refused => Finish::ContentFilter,
+            Some(Finish::Stop) if self.refused => Finish::Refusal,
             Some(finish) => finish,
         };
         if !self.spoken && !self.called {
             return self.fail(match finish {
-                Finish::ContentFilter => Failed::new(Failure::ContentFiltered, "content_filter"),
+                Finish::ContentFilter | Finish::Refusal => {
+                    Failed::new(Failure::ContentFiltered, "content_filter")
+                }
                 _ if self.begun => Failed::new(Failure::Empty, "reasoning only"),
                 Finish::Stop | Finish::Length | Finish::ToolCalls | Finish::Other(_) => {
                     Failed::new(Failure::Empty, "no text")
@@ -433,7 +535,8 @@ impl Answer {
     }
 
     fn fail(&mut self, failed: Failed) {
-        if self.finish.is_some() && self.early_finish.is_none() {
+        let may_be_early = self.early_finish.is_some() || self.dialect.finish_may_be_early;
+        if self.finish.is_some() && !may_be_early {
             return self.close();
         }
         let failure = if self.begun { once_begun(failed.failure) } else { failed.failure };

@@ -5,19 +5,35 @@
 //! the people's names are therefore its stop sequences. What no flat text can say (tools, pictures) is refused without a call.
 
 use super::{
-    Endpoint, Pieces, Provider,
-    answer::{self, Dialect, Said},
-    openai, prompt_text, wire,
+    answer::Said,
+    body::Body,
+    dialect::{Dialect, Framing, Question},
+    lax,
+    openai::Chunk,
+    prompt_text,
 };
 use crate::{
     message::{Prompt, Role},
-    outcome::{Failed, Failure, Usage},
+    outcome::{Failed, Failure},
 };
-use futures::{FutureExt, future::BoxFuture};
-use serde_json::{Value, json};
-use std::sync::Arc;
+use serde_json::Value;
 
-const DIALECT: Dialect = Dialect { plain: |_| None, read, trims_start: true };
+pub(super) static DIALECT: Dialect = Dialect {
+    questions: |_| "/completions".to_owned(),
+    health: "/health",
+    models: "/models",
+    key_header: "authorization",
+    headers: &[],
+    write,
+    renames: &[],
+    // They are the roles of the play.
+    names_speakers: |_| true,
+    framing: Framing::Events,
+    read,
+    finish_may_be_early: false,
+    trims_start: true,
+};
+
 /// The bot's name in the play.
 const BOT: &str = "Assistant";
 /// Somebody whose name is not known, and whoever else the model may think of.
@@ -25,71 +41,32 @@ const SOMEBODY: &str = "User";
 /// OpenAI's limit, which other hosts took over.
 const MAX_STOPS: usize = 4;
 
-/// A provider of this kind.
-#[derive(Debug)]
-pub(super) struct Completions(Arc<Endpoint>);
-
-impl Completions {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self(Arc::new(endpoint))
-    }
-}
-
-impl Provider for Completions {
-    fn name(&self) -> &str {
-        &self.0.spec.name
-    }
-
-    fn model(&self) -> &str {
-        &self.0.spec.model
-    }
-
-    fn context_window(&self) -> u32 {
-        self.0.spec.context_window
-    }
-
-    fn cost(&self, usage: Usage) -> Option<f64> {
-        self.0.spec.cost(usage)
-    }
-
-    fn generate(&self, prompt: Arc<Prompt>) -> BoxFuture<'static, Result<Pieces, Failed>> {
-        let endpoint = Arc::clone(&self.0);
-        async move {
-            if let Some(what) = prompt.request.as_deref().and_then(prompt_text::beyond_text) {
-                return Err(Failed::new(Failure::UnsupportedParameter, what));
-            }
-            let request = endpoint.post().json(&request(&endpoint.spec.model, &prompt));
-            let response = wire::send(request).await.map_err(|refused| refused.failed)?;
-            Ok(answer::pieces(response, DIALECT))
-        }
-        .boxed()
-    }
-
-    fn health_check(&self) -> BoxFuture<'static, Result<(), Failed>> {
-        self.0.health("/health").boxed()
-    }
-}
-
 /// What a program may say in this dialect, too, beside the limit and the stop sequences.
 const PASSED_ON: [&str; 7] =
     ["frequency_penalty", "logit_bias", "presence_penalty", "seed", "temperature", "top_p", "user"];
 
-fn request(model: &str, prompt: &Prompt) -> Value {
-    let mut body = json!({
-        "model": model,
-        "prompt": flat(prompt),
-        "max_tokens": prompt.reply_tokens,
-        "stop": stops(prompt),
-        "stream": true,
-    });
-    if let Some(said) = prompt.request.as_deref() {
-        for key in PASSED_ON {
-            if let Some(value) = said.get(key) {
-                body[key] = value;
-            }
+fn write(question: Question<'_>) -> Result<Body<'_>, Failed> {
+    let Question { prompt, model, temperature, .. } = question;
+    let request = prompt.request.as_deref();
+    let beyond = request.and_then(prompt_text::beyond_text);
+    let beyond = beyond.or((!prompt.images.is_empty()).then_some("image"));
+    if let Some(what) = beyond {
+        return Err(Failed::new(Failure::UnsupportedParameter, what));
+    }
+    let mut body = Body::default();
+    body.put("model", model);
+    body.put("prompt", flat(prompt));
+    body.put("max_tokens", prompt.reply_tokens);
+    body.put("stop", stops(prompt));
+    body.put("stream", true);
+    let has_own = request.is_some_and(|it| it.0.contains_key("temperature"));
+    body.put_some("temperature", temperature.filter(|_| !has_own));
+    for name in PASSED_ON {
+        if let Some(value) = request.and_then(|it| it.0.get(name)) {
+            body.pass_on(name, value);
         }
     }
-    body
+    Ok(body)
 }
 
 fn flat(prompt: &Prompt) -> String {
@@ -139,17 +116,14 @@ fn asked_stops(prompt: &Prompt) -> Vec<String> {
 }
 
 /// Reads a chunk or a whole answer: they have the same shape.
-fn read(chunk: &Value) -> Said {
-    let choice = &chunk["choices"][0];
-    let (finish, error) = openai::finish(chunk, choice);
-    Said {
-        known: choice.is_object(),
-        text: choice["text"].as_str().unwrap_or_default().to_owned(),
-        usage: openai::usage(chunk),
-        finish,
-        error,
-        ..Said::default()
+fn read(json: &str) -> serde_json::Result<Said> {
+    let mut chunk: Chunk<'_> = lax::read(json)?;
+    let mut said = Said::default();
+    if let Some(choice) = &mut chunk.choices.0 {
+        said.text = std::mem::take(&mut choice.text).into_owned();
     }
+    chunk.end(&mut said);
+    Ok(said)
 }
 
 #[cfg(test)]
@@ -157,10 +131,12 @@ mod tests {
     use super::*;
     use crate::providers::{
         Kind,
+        body::Refused,
         scripted::{Act, Scripted, answer, answered, events, prompt, provider, said, told},
     };
     use expect_test::{Expect, expect};
-    use std::time::Duration;
+    use serde_json::{Map, json};
+    use std::{sync::Arc, time::Duration};
 
     const HELLO: &str = r#"{"choices":[{"index":0,"text":" Hello","finish_reason":null}],"usage":null}"#;
     const STOP: &str = r#"{"choices":[{"index":0,"text":"","finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":2}}"#;
@@ -191,7 +167,7 @@ mod tests {
             host: HOST
             content-length: 175
 
-            {"max_tokens":64,"model":"m-1","prompt":"Be kind.\n\nAna: hi\nUser: I am you\nAssistant: Hey.\nAna Bo: who?\nAssistant:","stop":["\nAna Bo:","\nUser:","\nAna:"],"stream":true}"#]].assert_eq(&request);
+            {"model":"m-1","prompt":"Be kind.\n\nAna: hi\nUser: I am you\nAssistant: Hey.\nAna Bo: who?\nAssistant:","max_tokens":64,"stop":["\nAna Bo:","\nUser:","\nAna:"],"stream":true}"#]].assert_eq(&request);
     }
 
     #[test]
@@ -203,6 +179,12 @@ mod tests {
         assert_eq!(stops_of(&["A", "B", "C", "D", "C"]), ["\nC:", "\nD:", "\nB:", "\nUser:"]);
     }
 
+    fn sent(prompt: &Prompt) -> String {
+        let question = Question { prompt, model: "m", context_window: 8192, temperature: None };
+        let json = write(question).unwrap().write(&Refused::default(), &Map::new()).unwrap();
+        String::from_utf8(json).unwrap()
+    }
+
     fn asked(body: Value) -> Arc<Prompt> {
         let request = Some(Arc::new(serde_json::from_value(body).unwrap()));
         Arc::new(Prompt { lines: vec![said("Ana", "hi")], reply_tokens: 9, request, ..Prompt::default() })
@@ -211,8 +193,8 @@ mod tests {
     #[test]
     fn a_programs_parameters_go_along_and_its_stops_come_first() {
         let prompt = asked(json!({"stop": ["END"], "temperature": 0.5, "x": 1, "messages": []}));
-        expect![[r#"{"max_tokens":9,"model":"m","prompt":"Ana: hi\nAssistant:","stop":["END","\nAna:","\nUser:"],"stream":true,"temperature":0.5}"#]]
-            .assert_eq(&request("m", &prompt).to_string());
+        expect![[r#"{"model":"m","prompt":"Ana: hi\nAssistant:","max_tokens":9,"stop":["END","\nAna:","\nUser:"],"stream":true,"temperature":0.5}"#]]
+            .assert_eq(&sent(&prompt));
         assert_eq!(stops(&asked(json!({"stop": "END"})))[0], "END");
         assert_eq!(stops(&asked(json!({"stop": ["1", "2", "3", "4", "5"]}))), ["1", "2", "3", "4"]);
     }

@@ -1,303 +1,250 @@
 //! The `openai` dialect: `POST /chat/completions`, spoken by OpenAI, Azure, Groq, Mistral, vLLM, llama.cpp and many more.
 //!
 //! They differ in small things, all of them read here: chunks without choices, content as a list, three names for the
-//! model's thoughts, usage in four places, errors inside a stream. Two things that some hosts refuse are left out or
-//! renamed when they say so, and that is remembered. What a program asked through the router API is sent as it came, tools,
-//! pictures and unknown parameters included: only the model and the way it is streamed are ours.
+//! model's thoughts, usage in four places, errors inside a stream. What a program asked through the router API is sent as it came,
+//! tools, pictures and unknown parameters included: only the model and the way it is streamed are ours.
 
 use super::{
-    Endpoint, Finish, Pieces, Provider,
-    answer::{self, Dialect, Said},
+    Finish,
+    answer::Said,
+    asked::{self, Asked, Picture},
+    body::Body,
+    dialect::{Dialect, Framing, Question},
+    lax::{self, Count, First, List, Object, Present, Text, TextOrList},
     prompt_text,
-    tool_calls::Part,
-    verdict, wire,
+    tool_calls::Written,
+    verdict,
 };
-use crate::{
-    message::{Prompt, Request, Role},
-    outcome::{Failed, Failure, Usage},
-};
-use futures::{FutureExt, future::BoxFuture};
-use reqwest::{Response, header};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use crate::outcome::{Failed, Failure, Usage};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+
+pub(super) static DIALECT: Dialect = Dialect {
+    questions: |_| "/chat/completions".to_owned(),
+    health: "/models",
+    models: "/models",
+    key_header: "authorization",
+    headers: &[],
+    write,
+    // OpenAI's newer models want the one; nearly everybody else knows only the other.
+    renames: &[("max_tokens", "max_completion_tokens")],
+    names_speakers: prompt_text::has_several_speakers,
+    framing: Framing::Events,
+    read,
+    finish_may_be_early: false,
+    trims_start: false,
 };
 
-mod plain;
-
-pub(super) const DIALECT: Dialect = Dialect { plain: plain::read, read, trims_start: false };
-
-/// A provider of this kind.
-#[derive(Debug)]
-pub(super) struct OpenAi(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    endpoint: Endpoint,
-    /// What this host's model has refused so far, as bits.
-    quirks: AtomicU8,
+fn write(question: Question<'_>) -> Result<Body<'_>, Failed> {
+    let Question { prompt, model, temperature, .. } = question;
+    let mut body = Body::default();
+    body.put("model", model);
+    body.put("stream", true);
+    body.put("stream_options", json!({ "include_usage": true }));
+    let Some(request) = prompt.request.as_deref() else {
+        body.put("max_tokens", prompt.reply_tokens);
+        body.put_some("temperature", temperature);
+        body.put("messages", messages(Asked::new(prompt, None)?));
+        return Ok(body);
+    };
+    body.put_some("temperature", temperature.filter(|_| !request.0.contains_key("temperature")));
+    let is_ours = |name: &str| matches!(name, "model" | "stream" | "stream_options");
+    for (name, value) in request.0.iter().filter(|(name, _)| !is_ours(name)) {
+        body.pass_on(name, value);
+    }
+    Ok(body)
 }
 
-/// OpenAI's newer models want `max_completion_tokens`; nearly everybody else knows only `max_tokens`.
-const NEW_TOKEN_LIMIT: u8 = 1;
-/// Some hosts refuse `stream_options`; usage is then unknown.
-const NO_STREAM_OPTIONS: u8 = 2;
-/// A program said `max_completion_tokens`, and the host knows only `max_tokens`.
-const OLD_TOKEN_LIMIT: u8 = 4;
-const JSON: header::HeaderValue = header::HeaderValue::from_static("application/json");
-const MAX_TOKENS: &str = "max_tokens";
-const MAX_COMPLETION_TOKENS: &str = "max_completion_tokens";
-
-impl OpenAi {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self(Arc::new(Inner { endpoint, quirks: AtomicU8::new(0) }))
-    }
-}
-
-impl Provider for OpenAi {
-    fn name(&self) -> &str {
-        &self.0.endpoint.spec.name
-    }
-
-    fn model(&self) -> &str {
-        &self.0.endpoint.spec.model
-    }
-
-    fn context_window(&self) -> u32 {
-        self.0.endpoint.spec.context_window
-    }
-
-    fn cost(&self, usage: Usage) -> Option<f64> {
-        self.0.endpoint.spec.cost(usage)
-    }
-
-    fn names_speakers(&self, prompt: &Prompt) -> bool {
-        prompt_text::has_several_speakers(prompt)
-    }
-
-    fn generate(&self, prompt: Arc<Prompt>) -> BoxFuture<'static, Result<Pieces, Failed>> {
-        let inner = Arc::clone(&self.0);
-        async move { Ok(answer::pieces(inner.open(&prompt).await?, DIALECT)) }.boxed()
-    }
-
-    fn health_check(&self) -> BoxFuture<'static, Result<(), Failed>> {
-        self.0.endpoint.health("/models").boxed()
-    }
-}
-
-impl Inner {
-    /// Asks; and asks again at once, in the other way, where the host says that it does not take a parameter.
-    async fn open(&self, prompt: &Prompt) -> Result<Response, Failed> {
-        let mut quirks = self.quirks.load(Ordering::Relaxed);
-        loop {
-            let body = request(&self.endpoint.spec.model, prompt, quirks)
-                .map_err(|_| Failed::new(Failure::BadRequest, "no json"))?;
-            let post = self.endpoint.post().header(header::CONTENT_TYPE, JSON);
-            let refused = match wire::send(post.body(body)).await {
-                Ok(response) => {
-                    self.quirks.fetch_or(quirks, Ordering::Relaxed);
-                    return Ok(response);
-                }
-                Err(refused) => refused,
-            };
-            match quirk_behind(&refused, prompt, quirks) & !quirks {
-                0 => return Err(refused.failed),
-                another => quirks |= another,
-            }
-        }
-    }
-}
-
-fn quirk_behind(refused: &wire::Refused, prompt: &Prompt, quirks: u8) -> u8 {
-    let complaint = &refused.complaint;
-    match () {
-        () if refused.failed.failure != Failure::UnsupportedParameter => 0,
-        // The complaint about the one often names the other as the cure.
-        () if sends(prompt, quirks, MAX_TOKENS) && complaint.is_about(MAX_TOKENS) => NEW_TOKEN_LIMIT,
-        () if sends(prompt, quirks, MAX_COMPLETION_TOKENS) && complaint.is_about(MAX_COMPLETION_TOKENS) => {
-            OLD_TOKEN_LIMIT
-        }
-        () if complaint.is_about("stream_options") => NO_STREAM_OPTIONS,
-        () => 0,
-    }
-}
-
-/// Whether the request has a token limit under this name.
-fn sends(prompt: &Prompt, quirks: u8, limit: &str) -> bool {
-    match &prompt.request {
-        Some(request) => request.0.keys().any(|key| renamed(key, quirks) == limit),
-        None => renamed(MAX_TOKENS, quirks) == limit,
-    }
-}
-
-/// What this host calls a parameter.
-fn renamed(key: &str, quirks: u8) -> &str {
-    match (key, quirks & (NEW_TOKEN_LIMIT | OLD_TOKEN_LIMIT)) {
-        (MAX_TOKENS, NEW_TOKEN_LIMIT) => MAX_COMPLETION_TOKENS,
-        (MAX_COMPLETION_TOKENS, OLD_TOKEN_LIMIT) => MAX_TOKENS,
-        (key, _) => key,
-    }
-}
-
-/// The body of the request.
-fn request(model: &str, prompt: &Prompt, quirks: u8) -> serde_json::Result<Vec<u8>> {
-    if let Some(request) = &prompt.request {
-        return serde_json::to_vec(&PassedOn { model, request, quirks });
-    }
-    let mut body = json!({ "model": model, "messages": messages(prompt), "stream": true });
-    body[renamed(MAX_TOKENS, quirks)] = json!(prompt.reply_tokens);
-    if quirks & NO_STREAM_OPTIONS == 0 {
-        body["stream_options"] = json!({ "include_usage": true });
-    }
-    serde_json::to_vec(&body)
-}
-
-/// A program's own request, with what is ours in it.
-struct PassedOn<'a> {
-    model: &'a str,
-    request: &'a Request,
-    quirks: u8,
-}
-
-impl Serialize for PassedOn<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { model, request: Request(said), quirks } = self;
-        let mut body = serializer.serialize_map(None)?;
-        body.serialize_entry("model", model)?;
-        body.serialize_entry("stream", &true)?;
-        if quirks & NO_STREAM_OPTIONS == 0 {
-            body.serialize_entry("stream_options", &StreamOptions { include_usage: true })?;
-        }
-        for (key, value) in said {
-            let name = renamed(key, *quirks);
-            let is_ours = matches!(name, "model" | "stream" | "stream_options");
-            let is_double = name != key && said.contains_key(name);
-            if !is_ours && !is_double {
-                body.serialize_entry(name, value)?;
-            }
-        }
-        body.end()
-    }
-}
-
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
-}
-
-/// The prompt as messages whose roles alternate, as several hosts' templates want it.
-fn messages(prompt: &Prompt) -> Vec<Value> {
-    let mut turns: Vec<(Role, String)> = Vec::new();
-    let named = prompt_text::has_several_speakers(prompt);
-    for line in &prompt.lines {
-        let text = match &line.speaker {
-            Some(name) if named && line.role == Role::User => {
-                format!("{}: {}", prompt_text::label(name), line.text)
-            }
-            _ => line.text.clone(),
+/// Messages whose roles alternate, as several hosts' templates want it.
+fn messages(asked: Asked) -> Vec<Value> {
+    let system = (!asked.system.is_empty()).then(|| json!({ "role": "system", "content": asked.system }));
+    let turns = asked.turns.into_iter().map(|turn| {
+        let content = match <[asked::Part; 1]>::try_from(turn.parts) {
+            Ok([asked::Part::Text(text)]) => Value::from(text),
+            Ok([part]) => Value::from_iter(written(part)),
+            Err(parts) => parts.into_iter().filter_map(written).collect(),
         };
-        match turns.last_mut() {
-            Some((role, before)) if *role == line.role => *before += &format!("\n{text}"),
-            _ => turns.push((line.role, text)),
-        }
-    }
-    let system = (!prompt.system.is_empty()).then(|| json!({ "role": "system", "content": prompt.system }));
-    let turns = turns.into_iter().map(|(role, text)| json!({ "role": role, "content": text }));
+        json!({ "role": turn.role, "content": content })
+    });
     system.into_iter().chain(turns).collect()
 }
 
-/// Reads a chunk (`delta`) or a whole answer (`message`).
-fn read(chunk: &Value) -> Said {
-    let choice = &chunk["choices"][0];
-    let said = ["delta", "message"].into_iter().map(|at| &choice[at]).find(|it| it.is_object());
-    let said = said.unwrap_or(&Value::Null);
-    let (mut text, mut reasoning) = (String::new(), String::new());
-    add_content(&said["content"], &mut text, &mut reasoning);
-    if let Some(thought) = ["reasoning_content", "reasoning"].into_iter().find_map(|at| said[at].as_str()) {
-        reasoning.push_str(thought);
-    }
-    let refusal = said["refusal"].as_str().unwrap_or_default();
-    let (finish, error) = finish(chunk, choice);
-    Said {
-        known: choice.is_object(),
-        text: text + refusal,
-        calls: Part::list(&said["tool_calls"]),
-        reasoning,
-        refused: !refusal.is_empty(),
-        usage: usage(chunk),
-        finish,
-        error,
-    }
-}
-
-/// Content is a string, or (Mistral) a list of parts, some of which are thoughts.
-fn add_content(content: &Value, text: &mut String, reasoning: &mut String) {
-    if let Some(content) = content.as_str() {
-        text.push_str(content);
-    }
-    for part in content.as_array().into_iter().flatten() {
-        if let Some(said) = part["text"].as_str() {
-            text.push_str(said);
+/// A part of a person's words; calls of tools come from programs only, whose words are passed on.
+fn written(part: asked::Part) -> Option<Value> {
+    let url = match part {
+        asked::Part::Text(text) => return Some(json!({ "type": "text", "text": text })),
+        asked::Part::Picture(Picture::Here(image)) => {
+            format!("data:{};base64,{}", image.media_type, image.base64)
         }
-        let thoughts = part["thinking"].as_array().into_iter().flatten();
-        thoughts.filter_map(|thought| thought["text"].as_str()).for_each(|said| reasoning.push_str(said));
+        asked::Part::Picture(Picture::At(url)) => url,
+        asked::Part::Call { .. } | asked::Part::Result { .. } => return None,
+    };
+    Some(json!({ "type": "image_url", "image_url": { "url": url } }))
+}
+
+/// A chunk, or a whole answer.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Chunk<'a> {
+    #[serde(borrow)]
+    pub(super) choices: First<Choice<'a>>,
+    usage: Object<Counts>,
+    x_groq: Object<Groq>,
+    error: Present,
+    #[serde(borrow, rename = "type")]
+    sort: Text<'a>,
+    #[serde(borrow)]
+    object: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Choice<'a> {
+    /// In a chunk.
+    #[serde(borrow)]
+    delta: Object<Message<'a>>,
+    /// In a whole answer.
+    #[serde(borrow)]
+    message: Object<Message<'a>>,
+    /// In both of the legacy dialect.
+    #[serde(borrow)]
+    pub(super) text: Text<'a>,
+    #[serde(borrow)]
+    finish_reason: Text<'a>,
+    /// Moonshot.
+    usage: Object<Counts>,
+    /// OpenRouter.
+    error: Present,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Message<'a> {
+    /// A list at Mistral.
+    #[serde(borrow)]
+    content: TextOrList<'a, Object<Part<'a>>>,
+    #[serde(borrow)]
+    refusal: Text<'a>,
+    #[serde(borrow)]
+    reasoning_content: Text<'a>,
+    #[serde(borrow)]
+    reasoning: Text<'a>,
+    #[serde(borrow)]
+    tool_calls: List<Object<Written<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Part<'a> {
+    #[serde(borrow)]
+    text: Text<'a>,
+    #[serde(borrow)]
+    thinking: List<Object<Thought<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Thought<'a> {
+    #[serde(borrow)]
+    text: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Counts {
+    prompt_tokens: Count,
+    completion_tokens: Count,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Groq {
+    usage: Object<Counts>,
+}
+
+fn read(json: &str) -> serde_json::Result<Said> {
+    let mut chunk: Chunk<'_> = lax::read(json)?;
+    let mut said = Said::default();
+    let message = chunk.choices.0.as_mut().and_then(|choice| {
+        let delta = std::mem::take(&mut choice.delta);
+        delta.0.or(std::mem::take(&mut choice.message).0)
+    });
+    if let Some(message) = message {
+        said.text = message.content.text.into_owned();
+        for part in message.content.list.into_iter().filter_map(|it| it.0) {
+            said.text.push_str(&part.text.0);
+            let thoughts = part.thinking.0.into_iter().filter_map(|it| it.0);
+            thoughts.for_each(|thought| said.reasoning.push_str(&thought.text.0));
+        }
+        said.reasoning.push_str(&message.reasoning_content.or(message.reasoning).0);
+        said.refused = !message.refusal.0.is_empty();
+        said.text.push_str(&message.refusal.0);
+        said.calls = message.tool_calls.0.into_iter().filter_map(|it| Some(it.0?.into())).collect();
+    }
+    chunk.end(&mut said);
+    Ok(said)
+}
+
+impl Chunk<'_> {
+    /// What both of OpenAI's older dialects have beside the text. Usage stands beside the choices, in the choice or below
+    /// `x_groq`; vLLM sends a null until the end.
+    pub(super) fn end(self, said: &mut Said) {
+        let choice = self.choices.0;
+        said.known = choice.is_some();
+        let choice = choice.unwrap_or_default();
+        said.complains = self.error.0 || choice.error.0 || self.sort.0 == "error" || self.object.0 == "error";
+        let usage = self.usage.0.or(choice.usage.0).or_else(|| self.x_groq.0?.usage.0);
+        said.usage = usage.map(|it| Usage {
+            tokens_in: it.prompt_tokens.0,
+            tokens_out: it.completion_tokens.0,
+            is_estimated: false,
+        });
+        if !said.complains {
+            (said.finish, said.error) = finish(&choice.finish_reason.0);
+        }
     }
 }
 
-/// Why a chunk says that the answer ends: a finish, or an error. The same in both of OpenAI's dialects.
-pub(super) fn finish(chunk: &Value, choice: &Value) -> (Option<Finish>, Option<Failed>) {
-    // OpenRouter puts the error into the choice, too.
-    if let Some(failed) = verdict::of_chunk(chunk).or_else(|| verdict::of_chunk(choice)) {
-        return (None, Some(failed));
-    }
-    let finish = match choice["finish_reason"].as_str() {
-        None | Some("") => return (None, None),
+/// Why a chunk says that the answer ends: a finish, or an error.
+fn finish(word: &str) -> (Option<Finish>, Option<Failed>) {
+    let finish = match word {
+        "" => return (None, None),
         // `abort` is vLLM's, when its engine was stopped.
-        Some("error" | "abort") => {
-            return (None, Some(Failed::new(Failure::ServerError, "finish error")));
-        }
-        Some("insufficient_system_resource") => {
+        "error" | "abort" => return (None, Some(Failed::new(Failure::ServerError, "finish error"))),
+        "insufficient_system_resource" => {
             return (None, Some(Failed::new(Failure::Overloaded, "insufficient_system_resource")));
         }
-        Some("stop" | "eos" | "eos_token" | "stop_sequence" | "end_turn") => Finish::Stop,
-        Some("length" | "max_tokens" | "model_length") => Finish::Length,
-        Some("content_filter" | "safety") => Finish::ContentFilter,
-        Some("tool_calls") => Finish::ToolCalls,
-        Some(other) => Finish::Other(verdict::machine_word(other).unwrap_or_default()),
+        "stop" | "eos" | "eos_token" | "stop_sequence" | "end_turn" => Finish::Stop,
+        "length" | "max_tokens" | "model_length" => Finish::Length,
+        "content_filter" | "safety" => Finish::ContentFilter,
+        "tool_calls" => Finish::ToolCalls,
+        other => Finish::Other(verdict::machine_word(other).unwrap_or_default()),
     };
     (Some(finish), None)
-}
-
-/// Usage stands beside the choices, in the choice (Moonshot) or below `x_groq`; vLLM sends a null until the end.
-pub(super) fn usage(chunk: &Value) -> Option<Usage> {
-    let places = [&chunk["usage"], &chunk["choices"][0]["usage"], &chunk["x_groq"]["usage"]];
-    let usage = places.into_iter().find(|usage| usage.is_object())?;
-    Some(Usage {
-        tokens_in: usage["prompt_tokens"].as_u64(),
-        tokens_out: usage["completion_tokens"].as_u64(),
-        is_estimated: false,
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{Image, Prompt};
     use crate::providers::{
         Kind,
+        body::Refused,
         scripted::{Act, Scripted, answer, answered, events, prompt, provider, said, told},
     };
     use expect_test::{Expect, expect};
     use futures::StreamExt;
-    use std::time::Duration;
+    use serde_json::Map;
+    use std::{sync::Arc, time::Duration};
     use tokio::time::timeout;
 
     const HELLO: &str = r#"{"choices":[{"index":0,"delta":{"content":"Hello"}}]}"#;
     const STOP: &str = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
 
-    fn sent(model: &str, prompt: &Prompt, quirks: u8) -> String {
-        String::from_utf8(request(model, prompt, quirks).unwrap()).unwrap()
+    fn sent(prompt: &Prompt) -> String {
+        let question = Question { prompt, model: "m", context_window: 8192, temperature: Some(0.5) };
+        let json = write(question).unwrap().write(&Refused::default(), &Map::new()).unwrap();
+        String::from_utf8(json).unwrap()
     }
 
     async fn check(acts: Vec<Act>, expected: Expect) {
@@ -325,13 +272,21 @@ mod tests {
             host: HOST
             content-length: 262
 
-            {"max_tokens":64,"messages":[{"content":"Be kind.","role":"system"},{"content":"Ana: hi\nBo x: hello","role":"user"},{"content":"Hey.","role":"assistant"},{"content":"Ana: who?","role":"user"}],"model":"m-1","stream":true,"stream_options":{"include_usage":true}}"#]].assert_eq(&request);
+            {"model":"m-1","stream":true,"stream_options":{"include_usage":true},"max_tokens":64,"messages":[{"content":"Be kind.","role":"system"},{"content":"Ana: hi\nBo x: hello","role":"user"},{"content":"Hey.","role":"assistant"},{"content":"Ana: who?","role":"user"}]}"#]].assert_eq(&request);
     }
 
     #[test]
     fn one_speaker_needs_no_name_and_no_system_no_message() {
         let prompt = prompt("", vec![said("Ana", "hi"), said("Ana", "there")]);
-        expect![[r#"{"max_completion_tokens":64,"messages":[{"content":"hi\nthere","role":"user"}],"model":"m","stream":true}"#]].assert_eq(&sent("m", &prompt, NEW_TOKEN_LIMIT | NO_STREAM_OPTIONS));
+        expect![[r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_tokens":64,"temperature":0.5,"messages":[{"content":"hi\nthere","role":"user"}]}"#]].assert_eq(&sent(&prompt));
+    }
+
+    #[test]
+    fn pictures_belong_to_the_last_line() {
+        let images = vec![Image { media_type: "image/png".to_owned(), base64: Arc::from("AA==") }];
+        let prompt =
+            Prompt { lines: vec![said("Ana", "look")], images, reply_tokens: 5, ..Prompt::default() };
+        expect![[r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_tokens":5,"temperature":0.5,"messages":[{"content":[{"text":"look","type":"text"},{"image_url":{"url":"data:image/png;base64,AA=="},"type":"image_url"}],"role":"user"}]}"#]].assert_eq(&sent(&prompt));
     }
 
     fn passed_on(body: Value) -> Prompt {
@@ -350,19 +305,7 @@ mod tests {
             "tools": [{"type": "function", "function": {"name": "now"}}],
             "x-new": [1.5, null],
         });
-        expect![[r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_tokens":5,"messages":[{"content":[{"text":"what is this?","type":"text"},{"image_url":{"url":"data:image/png;base64,AA"},"type":"image_url"}],"name":"ana","role":"user"}],"tools":[{"function":{"name":"now"},"type":"function"}],"x-new":[1.5,null]}"#]].assert_eq(&sent("m", &passed_on(body), 0));
-    }
-
-    #[test]
-    fn a_token_limit_has_the_hosts_name() {
-        let sent = |body: Value, quirks| sent("m", &passed_on(body), NO_STREAM_OPTIONS | quirks);
-        expect![[r#"{"model":"m","stream":true,"max_completion_tokens":5}"#]]
-            .assert_eq(&sent(json!({"max_tokens": 5}), NEW_TOKEN_LIMIT));
-        expect![[r#"{"model":"m","stream":true,"max_tokens":5}"#]]
-            .assert_eq(&sent(json!({"max_completion_tokens": 5}), OLD_TOKEN_LIMIT));
-        expect![[r#"{"model":"m","stream":true,"max_tokens":6}"#]]
-            .assert_eq(&sent(json!({"max_completion_tokens": 5, "max_tokens": 6}), OLD_TOKEN_LIMIT));
-        expect![[r#"{"model":"m","stream":true}"#]].assert_eq(&sent(json!({}), NEW_TOKEN_LIMIT));
+        expect![[r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"temperature":0.5,"max_tokens":5,"messages":[{"content":[{"text":"what is this?","type":"text"},{"image_url":{"url":"data:image/png;base64,AA"},"type":"image_url"}],"name":"ana","role":"user"}],"tools":[{"function":{"name":"now"},"type":"function"}],"x-new":[1.5,null]}"#]].assert_eq(&sent(&passed_on(body)));
     }
 
     #[tokio::test]
@@ -518,9 +461,9 @@ mod tests {
         check_events(
             &[r#"{"choices":[{"delta":{"refusal":"I cannot."}}]}"#, STOP],
             expect![[r#"
-            text     "I cannot."
-            finish   ContentFilter
-        "#]],
+                text     "I cannot."
+                finish   Refusal
+            "#]],
         )
         .await;
         check_events(

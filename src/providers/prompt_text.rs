@@ -1,6 +1,6 @@
 //! How people's names stand in a prompt, and whether a prompt is more than text (pure).
 
-use crate::message::{Prompt, Request, Role};
+use crate::message::{Line, Prompt, Request, Role};
 use serde_json::Value;
 
 /// The longest name that is told to a model, in characters: Discord's own limit.
@@ -11,6 +11,14 @@ pub(super) fn has_several_speakers(prompt: &Prompt) -> bool {
     let mut names = speakers(prompt);
     let first = names.next();
     names.any(|name| Some(name) != first)
+}
+
+/// A line as one text; a person's with the name before it if `is_named`.
+pub(super) fn spoken(line: &Line, is_named: bool) -> String {
+    match &line.speaker {
+        Some(name) if is_named && line.role == Role::User => format!("{}: {}", label(name), line.text),
+        _ => line.text.clone(),
+    }
 }
 
 /// Everybody who speaks, oldest line first, as often as they do.

@@ -120,16 +120,24 @@ async fn play(socket: &mut TcpStream, acts: Vec<Act>, tell: &mpsc::Sender<String
 }
 
 pub(super) fn provider(kind: Kind, base_url: &str, api_key: Option<&str>) -> Arc<dyn Provider> {
-    let spec = ProviderSpec {
+    build(spec(kind, base_url, api_key), CLIENT.clone()).unwrap()
+}
+
+pub(super) fn spec(kind: Kind, base_url: &str, api_key: Option<&str>) -> ProviderSpec {
+    ProviderSpec {
         name: "alpha".to_owned(),
         kind,
         base_url: base_url.to_owned(),
         api_key: api_key.map(Into::into),
+        key_header: None,
+        headers: Default::default(),
+        query: Default::default(),
+        body: Default::default(),
+        temperature: None,
         model: "m-1".to_owned(),
         context_window: 8192,
         price: Some((2.0, 10.0)),
-    };
-    build(spec, CLIENT.clone()).unwrap()
+    }
 }
 
 /// A head and a body that ends with the connection.
@@ -155,7 +163,7 @@ pub(super) fn answered(text: &str) -> Line {
 }
 
 pub(super) fn prompt(system: &str, lines: Vec<Line>) -> Arc<Prompt> {
-    Arc::new(Prompt { system: system.to_owned(), lines, reply_tokens: 64, request: None })
+    Arc::new(Prompt { system: system.to_owned(), lines, reply_tokens: 64, ..Prompt::default() })
 }
 
 /// Asks, and writes down what was told, text that follows text as one.

@@ -6,131 +6,93 @@
 //! [`Event::Stray`], because old llama.cpp servers send `error: {…}` and Gemini's errors come without any `data:`.
 //! Comments come out, too, without their text: they say that a connection is alive.
 
-use std::ops::Range;
+use super::lines::{Lines, MAX_LINE_BYTES};
 
-/// The most bytes of one line, and of one event's data: far above any honest event, far below what hurts.
-pub const MAX_EVENT_BYTES: usize = 8 * 1024 * 1024;
+pub(super) use super::lines::TooLong;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-
-/// One event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+/// One event. It lies in the reader until the next one is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event<'a> {
     /// Data, with the name of the event; the name is empty where the stream gave none.
     Message {
         /// The last `event:` before the blank line.
-        event: String,
+        event: &'a str,
         /// All `data:` lines, joined by newlines.
-        data: String,
+        data: &'a str,
     },
     /// A line whose field the standard tells readers to ignore, as it came.
-    Stray(String),
+    Stray(&'a str),
     /// A comment.
     Comment,
 }
 
-/// A line or an event grew beyond [`MAX_EVENT_BYTES`]. The stream cannot be read further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong;
-
 /// Reads one stream. It looks at each byte once, however the chunks fall.
 #[derive(Debug, Default)]
-pub struct Reader {
-    buffer: Vec<u8>,
-    /// Where the unread line begins in the buffer.
-    start: usize,
-    /// Up to where the unread line was searched for its end.
-    searched: usize,
-    /// A line was read: a byte order mark can no longer come.
-    begun: bool,
-    /// The last line ended with CR, so that an LF right behind it belongs to that end.
-    after_cr: bool,
-    ended: bool,
-    too_long: bool,
+pub(super) struct Reader {
+    lines: Lines,
     pending: Pending,
+    too_long: bool,
 }
 
 impl Reader {
     /// Adds bytes from the socket.
-    pub fn push(&mut self, bytes: &[u8]) {
-        if self.too_long {
-            return;
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if !self.too_long {
+            self.lines.push(bytes);
         }
-        if self.start > 0 {
-            self.buffer.drain(..self.start);
-            self.searched -= self.start;
-            self.start = 0;
-        }
-        self.buffer.extend_from_slice(bytes);
     }
 
     /// Says that no bytes follow; a last line and a last event without their ends count from now on.
-    pub fn end(&mut self) {
-        self.ended = true;
+    pub(super) fn end(&mut self) {
+        self.lines.end();
     }
 
     /// The next event, none while more bytes are needed.
     ///
     /// # Errors
     /// [`TooLong`], once and then nothing more.
-    pub fn next_event(&mut self) -> Option<Result<Event, TooLong>> {
-        while !self.too_long {
-            let Some(line) = self.next_line() else {
-                self.too_long = self.buffer.len() - self.start > MAX_EVENT_BYTES;
-                if self.too_long {
-                    break;
-                }
-                return if self.ended { self.pending.take().map(Ok) } else { None };
-            };
-            self.too_long = line.len() > MAX_EVENT_BYTES;
-            let line = &self.buffer[line];
-            let event = match str::from_utf8(line) {
-                Ok(line) => self.pending.add(line),
-                Err(_) => self.pending.add(&String::from_utf8_lossy(line)),
-            };
-            self.too_long |= self.pending.data.len() > MAX_EVENT_BYTES;
-            if let Some(event) = event.filter(|_| !self.too_long) {
-                return Some(Ok(event));
-            }
+    pub(super) fn next_event(&mut self) -> Option<Result<Event<'_>, TooLong>> {
+        if self.too_long {
+            return None;
         }
-        // Said once: the memory goes, and what is pushed from now on is dropped.
-        let first = !self.buffer.is_empty();
-        *self = Self { too_long: true, ..Self::default() };
-        first.then_some(Err(TooLong))
-    }
-
-    /// Finds the next line and moves behind its end.
-    fn next_line(&mut self) -> Option<Range<usize>> {
-        if self.after_cr && self.start < self.buffer.len() {
-            self.after_cr = false;
-            self.start += usize::from(self.buffer[self.start] == b'\n');
-            self.searched = self.start;
-        }
-        let mut from = self.start;
-        let end = match self.buffer[self.searched..].iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
-            Some(at) => {
-                let end = self.searched + at;
-                self.after_cr = self.buffer[end] == b'\r';
-                self.start = end + 1;
-                end
-            }
-            None if self.ended && from < self.buffer.len() => {
-                self.start = self.buffer.len();
-                self.start
-            }
-            None => {
-                self.searched = self.buffer.len();
-                return None;
+        self.pending.forget();
+        let found = loop {
+            let has_ended = self.lines.has_ended();
+            match self.lines.next_line() {
+                Ok(Some(line)) => match self.pending.add(&line) {
+                    Found::Nothing if self.pending.data.len() > MAX_LINE_BYTES => break Err(TooLong),
+                    Found::Nothing => {}
+                    found => break Ok(found),
+                },
+                Ok(None) if has_ended => break Ok(self.pending.close()),
+                Ok(None) => return None,
+                Err(TooLong) => break Err(TooLong),
             }
         };
-        self.searched = self.start;
-        if !self.begun {
-            self.begun = true;
-            from +=
-                if self.buffer[from..end].starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        match found {
+            Ok(Found::Nothing) => None,
+            Ok(Found::Comment) => Some(Ok(Event::Comment)),
+            Ok(Found::Stray) => Some(Ok(Event::Stray(&self.pending.stray))),
+            Ok(Found::Message) => {
+                Some(Ok(Event::Message { event: &self.pending.event, data: &self.pending.data }))
+            }
+            Err(TooLong) => {
+                // Said once: the memory goes, and what is pushed from now on is dropped.
+                *self = Self { too_long: true, ..Self::default() };
+                Some(Err(TooLong))
+            }
         }
-        Some(from..end)
     }
+}
+
+/// What a line made of what is pending.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Found {
+    /// It is not complete.
+    Nothing,
+    Comment,
+    Stray,
+    Message,
 }
 
 /// The event whose lines are being read.
@@ -139,12 +101,15 @@ struct Pending {
     event: String,
     data: String,
     has_data: bool,
+    stray: String,
+    /// It was told, and is forgotten when the next one is asked for.
+    told: bool,
 }
 
 impl Pending {
-    fn add(&mut self, line: &str) -> Option<Event> {
+    fn add(&mut self, line: &str) -> Found {
         if line.is_empty() {
-            return self.take();
+            return self.close();
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -155,22 +120,38 @@ impl Pending {
                 }
                 self.has_data = true;
                 self.data.push_str(value);
-                None
+                Found::Nothing
             }
             "event" => {
                 value.clone_into(&mut self.event);
-                None
+                Found::Nothing
             }
-            "" => Some(Event::Comment),
+            "" => Found::Comment,
             // What only a reader that connects again needs.
-            "id" | "retry" => None,
-            _ => Some(Event::Stray(line.to_owned())),
+            "id" | "retry" => Found::Nothing,
+            _ => {
+                line.clone_into(&mut self.stray);
+                Found::Stray
+            }
         }
     }
 
-    fn take(&mut self) -> Option<Event> {
-        let Self { event, data, has_data } = std::mem::take(self);
-        has_data.then_some(Event::Message { event, data })
+    /// The event ends here; it is none if it has no data.
+    fn close(&mut self) -> Found {
+        self.told = true;
+        if self.has_data {
+            return Found::Message;
+        }
+        self.forget();
+        Found::Nothing
+    }
+
+    fn forget(&mut self) {
+        if std::mem::take(&mut self.told) {
+            self.event.clear();
+            self.data.clear();
+            self.has_data = false;
+        }
     }
 }
 
@@ -180,29 +161,34 @@ mod tests {
     use expect_test::{Expect, expect};
     use proptest::prelude::*;
 
-    fn read(chunks: &[&[u8]]) -> Vec<Result<Event, TooLong>> {
+    fn read(chunks: &[&[u8]]) -> Vec<String> {
         let mut reader = Reader::default();
         let mut events = Vec::new();
         for chunk in chunks {
             reader.push(chunk);
-            events.extend(std::iter::from_fn(|| reader.next_event()));
+            take(&mut reader, &mut events);
         }
         reader.end();
-        events.extend(std::iter::from_fn(|| reader.next_event()));
+        take(&mut reader, &mut events);
         events
+    }
+
+    fn take(reader: &mut Reader, events: &mut Vec<String>) {
+        while let Some(event) = reader.next_event() {
+            events.push(match event {
+                Ok(Event::Message { event, data }) => format!("{event}|{data:?}\n"),
+                Ok(Event::Stray(line)) => format!("stray {line:?}\n"),
+                Ok(Event::Comment) => "comment\n".to_owned(),
+                Err(TooLong) => "too long\n".to_owned(),
+            });
+        }
     }
 
     fn check(stream: impl AsRef<[u8]>, expected: &Expect) {
         let stream = stream.as_ref();
         let whole = read(&[stream]);
         assert_eq!(read(&stream.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
-        let lines = whole.iter().map(|event| match event {
-            Ok(Event::Message { event, data }) => format!("{event}|{data:?}\n"),
-            Ok(Event::Stray(line)) => format!("stray {line:?}\n"),
-            Ok(Event::Comment) => "comment\n".to_owned(),
-            Err(TooLong) => "too long\n".to_owned(),
-        });
-        expected.assert_eq(&lines.collect::<String>());
+        expected.assert_eq(&whole.concat());
     }
 
     #[test]
@@ -323,17 +309,17 @@ mod tests {
 
     #[test]
     fn sizes_are_bounded() {
-        let line = vec![b'x'; MAX_EVENT_BYTES + 1];
-        assert_eq!(read(&line.chunks(256).collect::<Vec<_>>()), [Err(TooLong)]);
+        let line = vec![b'x'; MAX_LINE_BYTES + 1];
+        assert_eq!(read(&line.chunks(256).collect::<Vec<_>>()), ["too long\n"]);
         // A line that never ends is given up while it comes.
         let mut reader = Reader::default();
         reader.push(&line);
         assert_eq!(reader.next_event(), Some(Err(TooLong)));
-        assert_eq!(reader.buffer.capacity(), 0);
-        let lines = b"data: 7 bytes\n".repeat(MAX_EVENT_BYTES / 8 + 1);
-        assert_eq!(read(&lines.chunks(1 << 16).collect::<Vec<_>>()), [Err(TooLong)]);
+        assert!(format!("{reader:?}").len() < 400, "the memory goes");
+        let lines = b"data: 7 bytes\n".repeat(MAX_LINE_BYTES / 8 + 1);
+        assert_eq!(read(&lines.chunks(1 << 16).collect::<Vec<_>>()), ["too long\n"]);
         let comments = b":\n".repeat(100_000);
-        assert_eq!(read(&comments.chunks(1 << 16).collect::<Vec<_>>()), vec![Ok(Event::Comment); 100_000]);
+        assert_eq!(read(&comments.chunks(1 << 16).collect::<Vec<_>>()), vec!["comment\n"; 100_000]);
     }
 
     fn stream() -> impl Strategy<Value = Vec<u8>> {
@@ -346,7 +332,7 @@ mod tests {
             Just(b"data: ".to_vec()),
             Just(b"event: x".to_vec()),
             Just(b": note".to_vec()),
-            Just(BYTE_ORDER_MARK.to_vec()),
+            Just(b"\xEF\xBB\xBF".to_vec()),
             Just("é😀".as_bytes().to_vec()),
             proptest::collection::vec(any::<u8>(), 0..6),
         ];
@@ -376,7 +362,7 @@ mod tests {
             }
             let written = if crlf { written.replace('\n', "\r\n") } else { written };
             let expected: Vec<_> =
-                events.into_iter().map(|(event, data)| Ok(Event::Message { event, data })).collect();
+                events.into_iter().map(|(event, data)| format!("{event}|{data:?}\n")).collect();
             prop_assert_eq!(read(&[written.as_bytes()]), expected);
         }
     }

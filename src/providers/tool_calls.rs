@@ -6,8 +6,10 @@
 //! none belongs to the call yet, begins a call; calls are numbered in the order in which they begin; id and name are told once,
 //! with the first part. **The limits.** At most [`MOST_CALLS`] calls an answer; the parts of more are dropped.
 
+use super::lax::{Count, Object, Text};
 use crate::message::ToolCall;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// No honest answer has as many; a program adds them up in memory.
 const MOST_CALLS: usize = 128;
@@ -15,35 +17,61 @@ const MOST_CALLS: usize = 128;
 /// A part of a call, as a host wrote it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Part {
-    index: Option<u64>,
-    id: String,
-    name: String,
-    arguments: String,
+    /// The host's own number of the call.
+    pub(super) index: Option<u64>,
+    /// The host's own id of it; empty if it gave none.
+    pub(super) id: String,
+    /// The tool's name; empty if this part does not say it.
+    pub(super) name: String,
+    /// More of the arguments' JSON.
+    pub(super) arguments: String,
+    /// It begins a call, whatever the others have: the dialect knows.
+    pub(super) begins: bool,
+}
+
+/// A call in OpenAI's words, which others took over.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Written<'a> {
+    index: Count,
+    #[serde(borrow)]
+    id: Text<'a>,
+    #[serde(borrow)]
+    function: Object<Function<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+}
+
+impl From<Written<'_>> for Part {
+    fn from(written: Written<'_>) -> Self {
+        let function = written.function.or_default();
+        Self {
+            index: written.index.0,
+            id: written.id.into_owned(),
+            name: function.name.into_owned(),
+            arguments: function.arguments.map(arguments).unwrap_or_default(),
+            begins: false,
+        }
+    }
+}
+
+/// The JSON of a call's arguments, which most hosts write as a text, and some local ones as it is.
+pub(super) fn arguments(written: &RawValue) -> String {
+    match written.get() {
+        "null" => String::new(),
+        text if text.starts_with('"') => serde_json::from_str(text).unwrap_or_default(),
+        json => json.to_owned(),
+    }
 }
 
 impl Part {
-    /// Reads `tool_calls` of a delta or of a message.
-    pub(super) fn list(parts: &Value) -> Vec<Self> {
-        parts.as_array().into_iter().flatten().map(Self::read).collect()
-    }
-
-    fn read(part: &Value) -> Self {
-        let function = &part["function"];
-        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let arguments = match &function["arguments"] {
-            Value::String(text) => text.clone(),
-            Value::Null => String::new(),
-            // Some local servers give the arguments themselves instead of their JSON.
-            value => value.to_string(),
-        };
-        Self {
-            index: part["index"].as_u64(),
-            id: word(&part["id"]),
-            name: word(&function["name"]),
-            arguments,
-        }
-    }
-
     /// How much it says, in bytes.
     pub(super) fn len(&self) -> usize {
         self.id.len() + self.name.len() + self.arguments.len()
@@ -65,8 +93,8 @@ struct Known {
 impl Calls {
     /// The part with the number of the call that it belongs to; none if there are too many.
     pub(super) fn place(&mut self, part: Part) -> Option<ToolCall> {
-        let Part { index, id, name, arguments } = part;
-        if let Some(place) = self.of(index, &id, &name) {
+        let Part { index, id, name, arguments, begins } = part;
+        if let Some(place) = self.of(index, &id, &name).filter(|_| !begins) {
             return Some(ToolCall { index: u32::try_from(place).ok()?, id: None, name: None, arguments });
         }
         let place = self.0.len();
@@ -99,15 +127,22 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::lax::List;
     use expect_test::{Expect, expect};
-    use serde_json::json;
+    use serde_json::{Value, json};
     use std::fmt::Write;
+
+    fn read(parts: &Value) -> Vec<Part> {
+        let json = parts.to_string();
+        let List(parts) = serde_json::from_str::<List<Object<Written<'_>>>>(&json).unwrap();
+        parts.into_iter().filter_map(|it| Some(it.0?.into())).collect()
+    }
 
     #[expect(clippy::needless_pass_by_value, reason = "reads as a literal")]
     fn check(chunks: &[Value], expected: Expect) {
         let mut calls = Calls::default();
         let mut told = String::new();
-        for call in chunks.iter().flat_map(Part::list).filter_map(|part| calls.place(part)) {
+        for call in chunks.iter().flat_map(read).filter_map(|part| calls.place(part)) {
             let (id, name) = (call.id.unwrap_or_default(), call.name.unwrap_or_default());
             writeln!(told, "{} {id:?} {name:?} {:?}", call.index, call.arguments).unwrap();
         }
@@ -192,7 +227,7 @@ mod tests {
         let mut calls = Calls::default();
         let told = (0..1000).filter_map(|id| {
             let part = json!([{"index": u64::MAX, "id": id.to_string(), "function": {"name": "now"}}]);
-            calls.place(Part::list(&part).remove(0))
+            calls.place(read(&part).remove(0))
         });
         assert_eq!(told.count(), MOST_CALLS);
     }

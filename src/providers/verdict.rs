@@ -72,7 +72,9 @@ pub(super) fn of_chunk(chunk: &Value) -> Option<Failed> {
         || complaint::is_error(&chunk["response"]["error"])
         || chunk["type"] == "error"
         || chunk["object"] == "error";
-    is_one.then(|| of_error(chunk))
+    // OpenRouter puts it into the choice, too.
+    let in_choice = || chunk.pointer("/choices/0").and_then(of_chunk);
+    if is_one { Some(of_error(chunk)) } else { in_choice() }
 }
 
 /// Whether waiting that long cures it. What no time cures has no wait, whatever headers came along: a request that used

@@ -102,8 +102,8 @@ pub(crate) async fn open(
             Piece::ToolCall(call) => return Ok(Opened { first: First::ToolCall(call), pieces, usage }),
             Piece::Reasoning(_) => patience = end.min(Instant::now() + limits.first_token),
             Piece::Alive => {}
-            Piece::Usage(more) => merge(&mut usage, more),
-            Piece::Finish(Finish::ContentFilter) => {
+            Piece::Usage(more) => usage.update(more),
+            Piece::Finish(Finish::ContentFilter | Finish::Refusal) => {
                 return Err(Failed::new(Failure::ContentFiltered, "content_filter"));
             }
             Piece::Finish(Finish::Stop | Finish::Length | Finish::ToolCalls | Finish::Other(_)) => {
@@ -206,7 +206,7 @@ impl Live {
             self.heard = now;
         }
         match piece {
-            Piece::Usage(more) => merge(&mut self.usage, more),
+            Piece::Usage(more) => self.usage.update(more),
             Piece::Text(text) if !text.is_empty() => {
                 // The text first: it may be the last that anybody gets of this answer.
                 self.drips = is_open && self.window.is_too_slow(now);
@@ -251,10 +251,4 @@ impl Window {
         }
         is_too_slow
     }
-}
-
-/// Later counts replace earlier ones: vendors send them cumulated.
-fn merge(usage: &mut Usage, more: Usage) {
-    usage.tokens_in = more.tokens_in.or(usage.tokens_in);
-    usage.tokens_out = more.tokens_out.or(usage.tokens_out);
 }

@@ -220,7 +220,7 @@ fn is_down(failure: Failure) -> bool {
 async fn a_word(provider: &dyn Provider) -> Result<(), Failed> {
     let line = Line { role: Role::User, speaker: None, text: LOOK.to_owned() };
     let prompt =
-        Prompt { system: String::new(), lines: vec![line], reply_tokens: WORD_TOKENS, request: None };
+        Prompt { system: String::new(), lines: vec![line], reply_tokens: WORD_TOKENS, ..Prompt::default() };
     let said = async {
         let mut pieces = provider.generate(Arc::new(prompt)).await?;
         while let Some(piece) = pieces.next().await {

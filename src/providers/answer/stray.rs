@@ -1,11 +1,9 @@
-//! Finds JSON among the lines of a stream that are no event.
-
-use serde_json::Value;
+//! Finds JSON among the lines of a stream that are no event (pure).
 
 /// The most bytes of it: only errors come this way, and none is as long.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Lines that may become JSON. Each byte is looked at once, and each document is parsed once: when its brackets are closed.
+/// Lines that may become JSON. Each byte is looked at once, and each document is told once: when its brackets are closed.
 #[derive(Debug, Default)]
 pub(super) struct Json {
     lines: String,
@@ -14,8 +12,8 @@ pub(super) struct Json {
 }
 
 impl Json {
-    /// Adds a line. Returns the document that it completes.
-    pub(super) fn add(&mut self, line: &str) -> Option<Value> {
+    /// Adds a line. Returns the document that it completes, if it is one.
+    pub(super) fn add(&mut self, line: &str) -> Option<String> {
         if self.lines.is_empty() && !line.trim_start().starts_with(['{', '[']) {
             return None;
         }
@@ -38,7 +36,11 @@ impl Json {
         if self.depth > 0 && self.lines.len() <= MAX_BYTES {
             return None;
         }
-        let Self { lines, .. } = std::mem::take(self);
-        serde_json::from_str(&lines).ok()
+        Some(std::mem::take(self).lines)
+    }
+
+    /// Whether no document is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
     }
 }

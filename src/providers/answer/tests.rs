@@ -16,23 +16,7 @@ enum Ending {
 }
 
 fn read(reads: &[&[u8]], ending: Ending) -> Vec<Result<Piece, Failed>> {
-    let mut reading = Reading::new(Answer::new(DIALECT));
-    let mut told = Vec::new();
-    for chunk in reads {
-        if !reading.answer.over {
-            reading.take(chunk);
-        }
-        told.extend(std::iter::from_fn(|| reading.next()));
-    }
-    if !reading.answer.over {
-        match ending {
-            Ending::Closed => reading.close(),
-            Ending::Lost => reading.answer.fail(Failed::new(Failure::Connection, "lost in the answer")),
-        }
-    }
-    told.extend(std::iter::from_fn(|| reading.next()));
-    assert!(reading.answer.over, "it ends");
-    told
+    decode(&DIALECT, reads.iter().copied(), matches!(ending, Ending::Lost))
 }
 
 /// What was told, text that follows text as one; a failure as its class and word.
@@ -311,9 +295,10 @@ fn events_that_are_errors() {
     check(
         &[ROLE, responses],
         expect![[r#"
-        Alive
-        failed   quota_exhausted (HTTP 200): insufficient_quota
-    "#]],
+            Alive
+            Alive
+            failed   broken_stream (HTTP 200): no finish
+        "#]],
     );
     check(
         &[ROLE, "error: {\"code\":500,\"message\":\"x\",\"type\":\"server_error\"}\n\n"],
@@ -423,7 +408,7 @@ fn body(parts: &'static [(u64, &'static str)]) -> Body<impl Stream<Item = reqwes
         Ok(*bytes)
     });
     let bytes = Some(Box::pin(bytes.chain(stream::pending())));
-    Body { bytes, usage_wait: None, reading: Reading::new(Answer::new(DIALECT)) }
+    Body { bytes, usage_wait: None, reading: Reading::new(Answer::new(&DIALECT)) }
 }
 
 #[tokio::test(start_paused = true)]

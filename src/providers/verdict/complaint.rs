@@ -23,7 +23,7 @@ pub(in crate::providers) struct Complaint {
 impl Complaint {
     /// Reads `{"error":{…}}`, `{"error":"…"}`, `[{"error":…}]`, `{"response":{"error":…}}`, `{"message":…}`,
     /// `{"detail":…}`, a bare error object and a bare text.
-    pub(super) fn read(body: &Value) -> Self {
+    pub(in crate::providers) fn read(body: &Value) -> Self {
         let (error, around) = error_in(body);
         // The same object twice if the error is bare.
         let places = [error, around];
@@ -37,9 +37,22 @@ impl Complaint {
         }
     }
 
-    /// Whether it is about this parameter.
+    /// Whether it is about this parameter: it names it as the one at fault, or its text has the name in it as a word. A name
+    /// that may be a word of English counts only where it is quoted or alone.
     pub(in crate::providers) fn is_about(&self, param: &str) -> bool {
-        self.param == param || self.text.contains(param)
+        let param = param.to_lowercase();
+        if self.param == param {
+            return true;
+        }
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let is_plain = !param.contains('_') && param.len() < 8;
+        self.text.match_indices(&param).any(|(at, _)| {
+            let before = self.text[..at].chars().next_back();
+            let after = self.text[at + param.len()..].chars().next();
+            let is_word = !before.is_some_and(is_name) && !after.is_some_and(is_name);
+            let is_set_off = |c: Option<char>| c.is_none_or(|c| "'\"`\n".contains(c));
+            is_word && (!is_plain || is_set_off(after) && (is_set_off(before) || before == Some('.')))
+        })
     }
 
     /// What operators see of it: the first code or type that is surely one.

@@ -45,15 +45,22 @@ impl Key {
         let lines: usize = prompt.lines.iter().map(line).sum();
         let parameter = |(name, json): (&str, &str)| mem::size_of::<String>() + name.len() + json.len();
         let request = prompt.request.as_ref().map_or(0, |it| it.parameters().map(parameter).sum());
-        mem::size_of::<Asked>() + mem::size_of::<Prompt>() + prompt.system.len() + words + lines + request
+        let images: usize = prompt.images.iter().map(|it| it.base64.len()).sum();
+        mem::size_of::<Asked>()
+            + mem::size_of::<Prompt>()
+            + prompt.system.len()
+            + words
+            + lines
+            + images
+            + request
     }
 }
 
 impl Asked {
     fn reckon(&self, mut hasher: impl Hasher) -> u64 {
-        let Prompt { system, lines, reply_tokens, request } = &*self.prompt;
+        let Prompt { system, lines, reply_tokens, images, request } = &*self.prompt;
         (self.circle, &self.wish.first, self.wish.strict, &self.wish.off).hash(&mut hasher);
-        (system, reply_tokens, lines.len()).hash(&mut hasher);
+        (system, reply_tokens, images, lines.len()).hash(&mut hasher);
         for Line { role, speaker, text } in lines {
             (role, speaker.as_ref().filter(|_| self.is_named), text).hash(&mut hasher);
         }
@@ -64,12 +71,13 @@ impl Asked {
     }
 
     fn asks_the_same(&self, other: &Self) -> bool {
-        let Prompt { system, lines, reply_tokens, request } = &*self.prompt;
+        let Prompt { system, lines, reply_tokens, images, request } = &*self.prompt;
         let said = |one: &Line, two: &Line| one.role == two.role && one.text == two.text;
         let by_whom = |one: &Line, two: &Line| !self.is_named || one.speaker == two.speaker;
         let both = lines.iter().zip(&other.prompt.lines);
         *system == other.prompt.system
             && *reply_tokens == other.prompt.reply_tokens
+            && *images == other.prompt.images
             && *request == other.prompt.request
             && lines.len() == other.prompt.lines.len()
             && both.into_iter().all(|(one, two)| said(one, two) && by_whom(one, two))
