@@ -52,6 +52,10 @@ const NO_MORE_TODAY: &[Sign] = &[
     Text("free-models-per-day"),
     Text("daily free"),
     Text("/ month"),
+    // Ollama's cloud; a session has five hours.
+    Text("weekly usage limit"),
+    Text("monthly usage limit"),
+    Text("session usage limit"),
 ];
 
 const TOO_FAST: &[Sign] = &[
@@ -109,6 +113,7 @@ const UNSUPPORTED: &[Sign] = &[
     // Groq: "property 'x' is unsupported"; Gemini: "Unknown name … Cannot find field".
     Text("is unsupported"),
     Text("cannot find field"),
+    Text("penalty is not enabled"),
     // OpenRouter, with 404: tools, pictures.
     Text("no endpoints found that support"),
 ];
@@ -128,6 +133,9 @@ const NO_MODEL: &[Sign] = &[
     Word("model_not_available"),
     Word("model_not_supported"),
     Word("invalid_model"),
+    // Ollama: it is there, and cannot be run on that machine.
+    Text("requires more system memory"),
+    Text("cannot run this remote model"),
 ];
 
 const NO_MODEL_AS_BAD_REQUEST: &[Sign] = &[
