@@ -113,7 +113,10 @@ const UNSUPPORTED: &[Sign] = &[
     // Groq: "property 'x' is unsupported"; Gemini: "Unknown name … Cannot find field".
     Text("is unsupported"),
     Text("cannot find field"),
-    Text("penalty is not enabled"),
+    // Also Gemini: penalties, system prompts and JSON, of models that have them not.
+    Text("is not enabled for"),
+    // Ollama.
+    Text("invalid options"),
     // OpenRouter, with 404: tools, pictures.
     Text("no endpoints found that support"),
 ];
