@@ -468,7 +468,11 @@ impl Answer {
         if self.text_bytes > MAX_TEXT_BYTES {
             return self.fail(Failed::new(Failure::Malformed, "too long"));
         }
-        self.finish = self.finish.take().or(said.finish);
+        self.finish = match self.dialect.finish_may_be_early {
+            // A `STOP` in every chunk, and then `SAFETY`.
+            true => said.finish.or(self.finish.take()),
+            false => self.finish.take().or(said.finish),
+        };
         if said.is_last {
             self.close_as_said();
         }
@@ -518,6 +522,8 @@ impl Answer {
             None if self.heard => return self.fail(Failed::new(Failure::BrokenStream, "no finish")),
             None => return self.fail(Failed::new(Failure::Malformed, "no events")),
             Some(Finish::Stop) if self.refused => Finish::Refusal,
+            // Gemini and Ollama have one word for both.
+            Some(Finish::Stop) if self.called => Finish::ToolCalls,
             Some(finish) => finish,
         };
         if !self.spoken && !self.called {

@@ -122,6 +122,11 @@ impl Asked {
             Some(request) => asked.read(request)?,
             None => asked.converse(prompt),
         }
+        // Vendors demand somebody who asks.
+        if asked.turns.is_empty() && !asked.system.trim().is_empty() {
+            let parts = vec![Part::Text(std::mem::take(&mut asked.system))];
+            asked.turns.push(Turn { role: Role::User, parts });
+        }
         let begins_with_bot = asked.turns.first().is_some_and(|turn| turn.role == Role::Assistant);
         if begins_with_bot {
             let parts = vec![Part::Text(BEFORE.to_owned())];

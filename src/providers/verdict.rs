@@ -67,6 +67,8 @@ pub(super) fn of_error(error: &Value) -> Failed {
 
 /// The error that a chunk of a stream, or a whole answer with 200, is or has in it.
 pub(super) fn of_chunk(chunk: &Value) -> Option<Failed> {
+    // Gemini's errors may come in a list.
+    let chunk = chunk.get(0).unwrap_or(chunk);
     let is_one = complaint::is_error(&chunk["error"])
         // OpenAI's newer interface, and old vLLM servers.
         || complaint::is_error(&chunk["response"]["error"])

@@ -429,6 +429,17 @@ async fn usage_is_waited_for_from_the_last_finish_on() {
     assert_eq!(ends_after(&[(0, HELLO), (100, STOP), (900, ANA_STOP), (1000, ANA)]).await, None);
 }
 
+/// Gemini's old models: nothing but the end of the body ends an answer.
+#[tokio::test(start_paused = true)]
+async fn where_each_chunk_has_a_finish_none_is_believed_for_being_followed_by_silence() {
+    const CHUNK: &str = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"so\"}]},\"finishReason\":\"STOP\"}]}\r\n\r\n";
+    let body = body(&[(0, CHUNK), (9000, CHUNK)]);
+    let mut body = Body { reading: Reading::new(Answer::new(&crate::providers::gemini::DIALECT)), ..body };
+    assert!(matches!(body.next().await, Some(Ok(Piece::Text(_)))));
+    assert!(matches!(body.next().await, Some(Ok(Piece::Text(_)))));
+    assert!(timeout(Duration::from_secs(60), body.next()).await.is_err(), "it goes on until the body ends");
+}
+
 #[tokio::test(start_paused = true)]
 async fn behind_an_error_there_is_nothing_and_nobody_spins() {
     let mut body = body(&[(0, HELLO), (0, TOO_FAST)]);

@@ -33,7 +33,11 @@ impl Complaint {
             words: words(&places),
             param: word("/param").unwrap_or_default().to_lowercase(),
             text: text(&places),
-            status: number("status_code").or_else(|| number("code")).or_else(|| number("status")),
+            status: number("status_code")
+                .or_else(|| number("code"))
+                .or_else(|| number("status"))
+                // Ollama, of what a cloud model behind it said.
+                .or_else(|| number("StatusCode")),
         }
     }
 
@@ -42,6 +46,10 @@ impl Complaint {
     pub(in crate::providers) fn is_about(&self, param: &str) -> bool {
         let param = param.to_lowercase();
         if self.param == param {
+            return true;
+        }
+        // Gemini names the pair by half: "Penalty is not enabled for this model".
+        if param.ends_with("penalty") && self.text.contains("penalty is not enabled") {
             return true;
         }
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';

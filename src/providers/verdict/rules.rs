@@ -52,6 +52,10 @@ const NO_MORE_TODAY: &[Sign] = &[
     Text("free-models-per-day"),
     Text("daily free"),
     Text("/ month"),
+    // Ollama's cloud; a session has five hours.
+    Text("weekly usage limit"),
+    Text("monthly usage limit"),
+    Text("session usage limit"),
 ];
 
 const TOO_FAST: &[Sign] = &[
@@ -117,6 +121,10 @@ const UNSUPPORTED: &[Sign] = &[
     Text("when tool_choice forces tool use"),
     Text("maximum allowed number of output tokens"),
     Text("output_config.format"),
+    // Also Gemini: penalties, system prompts and JSON, of models that have them not.
+    Text("is not enabled for"),
+    // Ollama.
+    Text("invalid options"),
     // OpenRouter, with 404: tools, pictures.
     Text("no endpoints found that support"),
 ];
@@ -136,6 +144,9 @@ const NO_MODEL: &[Sign] = &[
     Word("model_not_available"),
     Word("model_not_supported"),
     Word("invalid_model"),
+    // Ollama: it is there, and cannot be run on that machine.
+    Text("requires more system memory"),
+    Text("cannot run this remote model"),
 ];
 
 const NO_MODEL_AS_BAD_REQUEST: &[Sign] = &[
