@@ -11,6 +11,7 @@
 //! socket, `Malformed` for nonsense); after it, `BrokenStream`, unless the class says something that outlasts this call.
 //! How long the provider asks to be left alone is told in any case.
 
+mod inline;
 mod stray;
 #[cfg(test)]
 mod tests;
@@ -298,6 +299,8 @@ struct Answer {
     /// White space that is told only when a word follows: an answer of white space is none.
     held: String,
     text_bytes: usize,
+    /// Thoughts that a host leaves in the text.
+    inline: inline::Inline,
     /// JSON without `data:`, as far as it was heard.
     stray: stray::Json,
     usage: Option<Usage>,
@@ -326,6 +329,7 @@ impl Answer {
             called: false,
             held: String::new(),
             text_bytes: 0,
+            inline: inline::Inline::default(),
             stray: stray::Json::default(),
             usage: None,
             finish: None,
@@ -450,11 +454,15 @@ impl Answer {
             self.early_finish = self.finish.take();
             self.spoke_on = true;
         }
-        if !said.reasoning.is_empty() {
-            self.begun = true;
-            self.tell(Piece::Reasoning(said.reasoning));
+        let (thought, text) = self.inline.read(said.text);
+        if self.inline.has_thoughts() {
+            self.held.clear();
         }
-        self.say(said.text);
+        for thought in [said.reasoning, thought].into_iter().filter(|it| !it.is_empty()) {
+            self.begun = true;
+            self.tell(Piece::Reasoning(thought));
+        }
+        self.say(text);
         for part in said.calls {
             self.text_bytes += part.len();
             if let Some(call) = self.calls.place(part) {
@@ -520,6 +528,8 @@ impl Answer {
             Some(Finish::Stop) if self.refused => Finish::Refusal,
             Some(finish) => finish,
         };
+        let rest = self.inline.end();
+        self.say(rest);
         if !self.spoken && !self.called {
             return self.fail(match finish {
                 Finish::ContentFilter | Finish::Refusal => {

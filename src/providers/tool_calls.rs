@@ -4,7 +4,8 @@
 //! (Gemini behind OpenAI's dialect), repeat the id and the name in each part, draw a new id for each, or give no id at all.
 //! Programs add the parts up by index, and glue repeated names together. **The rule.** A new id with a name, or a name where
 //! none belongs to the call yet, begins a call; calls are numbered in the order in which they begin; id and name are told once,
-//! with the first part. **The limits.** At most [`MOST_CALLS`] calls an answer; the parts of more are dropped.
+//! with the first part. **The limits.** At most [`MOST_CALLS`] calls an answer; the parts of more are dropped, and so is what has no
+//! name and belongs to no call, and what the host calls itself (xAI): a program can do nothing with either.
 
 use super::lax::{Count, Object, Text};
 use crate::message::ToolCall;
@@ -36,6 +37,9 @@ pub(super) struct Written<'a> {
     index: Count,
     #[serde(borrow)]
     id: Text<'a>,
+    /// `function`; many leave it out.
+    #[serde(borrow, rename = "type")]
+    sort: Text<'a>,
     #[serde(borrow)]
     function: Object<Function<'a>>,
 }
@@ -49,16 +53,20 @@ struct Function<'a> {
     arguments: Option<&'a RawValue>,
 }
 
-impl From<Written<'_>> for Part {
-    fn from(written: Written<'_>) -> Self {
-        let function = written.function.or_default();
-        Self {
-            index: written.index.0,
-            id: written.id.into_owned(),
+impl Written<'_> {
+    /// What it says of a call; none if it is no function's.
+    pub(super) fn part(self) -> Option<Part> {
+        if !matches!(&*self.sort.0, "" | "function") {
+            return None;
+        }
+        let function = self.function.or_default();
+        Some(Part {
+            index: self.index.0,
+            id: self.id.into_owned(),
             name: function.name.into_owned(),
             arguments: function.arguments.map(arguments).unwrap_or_default(),
             begins: false,
-        }
+        })
     }
 }
 
@@ -91,14 +99,14 @@ struct Known {
 }
 
 impl Calls {
-    /// The part with the number of the call that it belongs to; none if there are too many.
+    /// The part with the number of the call that it belongs to; none if there are too many, or it belongs to none.
     pub(super) fn place(&mut self, part: Part) -> Option<ToolCall> {
         let Part { index, id, name, arguments, begins } = part;
         if let Some(place) = self.of(index, &id, &name).filter(|_| !begins) {
             return Some(ToolCall { index: u32::try_from(place).ok()?, id: None, name: None, arguments });
         }
         let place = self.0.len();
-        if place == MOST_CALLS {
+        if place == MOST_CALLS || name.is_empty() {
             return None;
         }
         let told = if id.is_empty() { format!("call_{place}") } else { id.clone() };
@@ -135,7 +143,7 @@ mod tests {
     fn read(parts: &Value) -> Vec<Part> {
         let json = parts.to_string();
         let List(parts) = serde_json::from_str::<List<Object<Written<'_>>>>(&json).unwrap();
-        parts.into_iter().filter_map(|it| Some(it.0?.into())).collect()
+        parts.into_iter().filter_map(|it| it.0?.part()).collect()
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "reads as a literal")]
@@ -218,6 +226,23 @@ mod tests {
             expect![[r#"
                 0 "call_0" "now" "{\"in\":1}"
                 1 "call_1" "now" ""
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_is_no_programs_to_do_is_left_out() {
+        check(
+            &[
+                json!([{"index": 0, "id": "w", "type": "web_search_call", "function": {"name": "web_search", "arguments": "{}"}}]),
+                json!([{"index": 0, "function": {"arguments": "x"}}, {"index": 1, "id": "a", "function": {"name": "", "arguments": ""}}]),
+                json!([{"index": 1, "id": "a", "type": "function", "function": {"name": "now", "arguments": "{}"}}]),
+                json!([{"index": 1, "id": null, "type": null, "function": {"name": null, "arguments": ""}}]),
+                json!([{"index": 7, "type": "custom", "custom": {"name": "sql", "input": "x"}}]),
+            ],
+            expect![[r#"
+                0 "a" "now" "{}"
+                0 "" "" ""
             "#]],
         );
     }
