@@ -13,6 +13,7 @@
 
 mod inline;
 mod stray;
+mod surrogates;
 #[cfg(test)]
 mod tests;
 
@@ -401,6 +402,14 @@ impl Answer {
 
     /// Takes one document in; an error if it is no JSON.
     fn read(&mut self, json: &str) -> serde_json::Result<()> {
+        let as_it_is = self.read_strictly(json);
+        match as_it_is.is_err().then(|| surrogates::mended(json)).flatten() {
+            Some(mended) => self.read_strictly(&mended),
+            None => as_it_is,
+        }
+    }
+
+    fn read_strictly(&mut self, json: &str) -> serde_json::Result<()> {
         let mut said = (self.dialect.read)(json)?;
         if said.complains && said.error.is_none() {
             said.error = verdict::of_chunk(&serde_json::from_str(json)?);

@@ -207,16 +207,17 @@ impl<'a> Chunk<'a> {
     /// `x_groq`; vLLM sends a null until the end.
     pub(super) fn end(self, said: &mut Said) {
         let choice = self.choices.0;
-        said.known = choice.is_some();
+        said.known |= choice.is_some();
         let choice = choice.unwrap_or_default();
         said.complains = self.error.0 || choice.error.0 || self.sort.0 == "error" || self.object.0 == "error";
         let usage = self.usage.0.or(choice.usage.0).or_else(|| self.x_groq.0?.usage.0);
-        said.usage = usage.map(|it| Usage {
+        let usage = usage.map(|it| Usage {
             tokens_in: it.prompt_tokens.0,
             tokens_out: it.completion_tokens.0,
             is_estimated: false,
         });
-        if !said.complains {
+        said.usage = usage.or(said.usage);
+        if !said.complains && !choice.finish_reason.0.is_empty() {
             (said.finish, said.error) = finish(&choice.finish_reason.0);
         }
     }

@@ -38,14 +38,17 @@ impl Complaint {
         // The same object twice if the error is bare.
         let places = [error, around];
         let number = |at: &str| places.iter().find_map(|it| http_status(it.get(at)?));
-        let param = places.iter().find_map(|it| it["param"].as_str()).filter(|it| *it != "None");
+        // LiteLLM writes Python's word for nothing, Cerebras what is wrong instead of where.
+        let param = places.iter().find_map(|it| it["param"].as_str());
+        let param = param.filter(|it| !matches!(*it, "None" | "validation_error"));
         let words = words(&places);
         let mut complaint = Self {
             own_words: words.len(),
             words,
             param: param.unwrap_or_default().to_owned(),
             text: String::new(),
-            status: number("status_code").or_else(|| number("code")).or_else(|| number("status")),
+            // The last one is Ollama's, of what a cloud model behind it said.
+            status: ["status_code", "code", "status", "StatusCode"].into_iter().find_map(number),
         };
         for text in texts(&places) {
             match (within > 0).then(|| said_within(text)).flatten() {
@@ -93,6 +96,10 @@ impl Complaint {
             return (path.next().as_ref() == Some(&name) || path.next_back() == Some(name)).then_some(0);
         }
         let text = plain(&self.text);
+        // Gemini names the pair by half: "Penalty is not enabled for this model".
+        if name.ends_with("penalty") && text.contains("penalty is not enabled") {
+            return Some(0);
+        }
         text.match_indices(&name).map(|(at, _)| at).find(|at| {
             let (before, after) = (&text[..*at], &text[at + name.len()..]);
             let is_part = |it: Option<char>| it.is_some_and(char::is_alphanumeric);
@@ -119,9 +126,10 @@ fn is_set_off(before: &str, after: &str) -> bool {
     let is_end = after.starts_with('\n') || after.is_empty();
     let begins_line = before.is_empty() || before.ends_with('\n');
     let is_quoted = before.ends_with(QUOTES) && after.starts_with(QUOTES);
-    // `'generation_config.seed'`
-    let is_last_of_path = before.ends_with('.') && (after.starts_with(QUOTES) || is_end);
-    // A line of its own, or Anthropic's "seed: Extra inputs are not permitted".
+    // `'generation_config.seed'`, `output_config.effort: Extra inputs are not permitted`.
+    let is_last_of_path =
+        before.ends_with('.') && (after.starts_with(QUOTES) || after.starts_with(':') || is_end);
+    // A line of its own, or "seed: Extra inputs are not permitted".
     let is_alone = begins_line && (is_end || after.starts_with(':'));
     // "Unrecognized request argument supplied: seed"
     let is_listed = before.ends_with(": ") && (is_end || after.starts_with(['.', ',']));
@@ -165,7 +173,7 @@ fn http_status(value: &Value) -> Option<u16> {
 
 fn words(places: &[&Value; 2]) -> Vec<String> {
     /// Where codes and types stand. Google's reasons stand in a list of details.
-    const AT: [&str; 9] = [
+    const AT: [&str; 8] = [
         "/code",
         "/details/error_code",
         "/innererror/code",
@@ -173,7 +181,6 @@ fn words(places: &[&Value; 2]) -> Vec<String> {
         "/error_type",
         "/error_code",
         "/type",
-        "/__type",
         "/status",
     ];
     let reasons = details(places[0]).filter_map(|it| it["reason"].as_str());
@@ -192,9 +199,18 @@ fn words(places: &[&Value; 2]) -> Vec<String> {
 
 /// The texts that the vendor wrote. FastAPI's hosts quote the request under `input`; that is left out.
 fn texts<'a>(places: &[&'a Value; 2]) -> Vec<&'a str> {
-    /// Where they stand. OpenRouter passes on what the vendor behind it said; AWS has a capital; Cloudflare a list.
-    const AT: [&str; 7] =
-        ["", "/message", "/Message", "/detail", "/msg", "/metadata/raw", "/errors/0/message"];
+    /// Where they stand. OpenRouter passes on what the vendor behind it said; AWS has a capital, Cloudflare and Venice lists.
+    const AT: [&str; 9] = [
+        "",
+        "/message",
+        "/Message",
+        "/detail",
+        "/details",
+        "/details/_errors/0",
+        "/msg",
+        "/metadata/raw",
+        "/errors/0/message",
+    ];
     let plain = AT.into_iter().flat_map(|at| places.iter().filter_map(move |it| it.pointer(at)?.as_str()));
     let mut texts: Vec<&str> = plain.filter(|it| !is_page(it)).collect();
     // The same place twice if the error is bare.

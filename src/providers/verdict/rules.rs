@@ -25,33 +25,37 @@ const ANY: u16 = 999;
 
 /// The money.
 const NO_MONEY: &[Sign] = &[
-    Word("insufficient_quota"),           // OpenAI, Azure, and whoever speaks like them
-    Word("billing_hard_limit_reached"),   // OpenAI
-    Word("billing_not_active"),           // OpenAI
-    Word("billing_error"),                // Anthropic
+    Word("insufficient_quota"),         // OpenAI, Azure, and whoever speaks like them
+    Word("billing_hard_limit_reached"), // OpenAI
+    Word("credit_balance_exhausted"),   // OpenAI
+    Word("organization_spend_limit_exceeded"), // OpenAI
+    Word("organization_usage_limit_exceeded"), // OpenAI
+    Word("project_spend_limit_exceeded"), // OpenAI
+    Word("billing_not_active"),         // OpenAI
+    Word("billing_error"),              // Anthropic
     Word("enforced_spend_limit_reached"), // Anthropic, with 429
-    Text("api usage limits"),             // Anthropic, with 400
-    Text("credit balance"),               // Anthropic, with 400
-    Word("insufficient_balance"),         // Groq's kin, Novita
-    Text("insufficient balance"),         // DeepSeek, Zhipu (1113)
-    Text("balance is insufficient"),      // SiliconFlow
+    Text("api usage limits"),           // Anthropic, with 400
+    Text("credit balance"),             // Anthropic, with 400
+    Word("insufficient_balance"),       // Groq's kin, Novita
+    Text("insufficient balance"),       // DeepSeek, Zhipu (1113)
+    Text("balance is insufficient"),    // SiliconFlow
     Word("exceeded_current_quota_error"), // Moonshot, with 429
-    Word("arrearage"),                    // Alibaba, with 400
+    Word("arrearage"),                  // Alibaba, with 400
     Word("allocationquota.freetieronly"), // Alibaba, with 403
-    Text("insufficient credits"),         // OpenRouter
-    Text("requires more credits"),        // OpenRouter: fewer `max_tokens` would do
-    Text("out of credits"),               // xAI, Vercel
-    Text("any credits"),                  // xAI, with 403: a team without any
-    Text("all available credits"),        // xAI, with 403 and 429
-    Text("spend limit"),                  // Groq
-    Text("spending limit"),               // xAI; Fireworks, with 412
-    Text("included credits"),             // Hugging Face
-    Text("credits are depleted"),         // Gemini, prepaid
-    Text("enable billing"),               // Gemini, with 400
-    Word("budget_exceeded"),              // LiteLLM, with 400 and 429
-    Text("budget has been exceeded"),     // LiteLLM
-    Text("exceededbudget"),               // LiteLLM
-    Text("crossed budget"),               // LiteLLM, with 429
+    Text("insufficient credits"),       // OpenRouter
+    Text("requires more credits"),      // OpenRouter: fewer `max_tokens` would do
+    Text("out of credits"),             // xAI, Vercel
+    Text("any credits"),                // xAI, with 403: a team without any
+    Text("all available credits"),      // xAI, with 403 and 429
+    Text("spend limit"),                // Groq
+    Text("spending limit"),             // xAI; Fireworks, with 412
+    Text("included credits"),           // Hugging Face
+    Text("credits are depleted"),       // Gemini, prepaid
+    Word("billing_disabled"),           // Google, with 403
+    Word("budget_exceeded"),            // LiteLLM, with 400 and 429
+    Text("budget has been exceeded"),   // LiteLLM
+    Text("exceededbudget"),             // LiteLLM
+    Text("crossed budget"),             // LiteLLM, with 429
 ];
 
 /// What comes back tomorrow or next month. A limit "per day" that rolls (OpenAI, Groq) names its wait and is none of these.
@@ -130,6 +134,10 @@ const FILTERED: &[Sign] = &[
     Word("responsibleaipolicyviolation"),       // Azure
     Text("content management policy"),          // Azure
     Word("content_policy_violation"),           // OpenAI
+    Word("image_content_policy_violation"),     // OpenAI
+    Word("bio_policy"),                         // OpenAI
+    Word("cyber_policy"),                       // OpenAI
+    Word("misalignment_policy_violation"),      // OpenAI
     Text("flagged as potentially violating"),   // OpenAI's reasoning models
     Text("violates our usage polic"),           // OpenAI
     Text("rejected as a result of our safety"), // OpenAI
@@ -173,6 +181,8 @@ const NO_MODEL: &[Sign] = &[
     Word("resourcenotfoundexception"),      // Bedrock
     Word("key_model_access_denied"),        // LiteLLM, with 401
     Word("team_model_access_denied"),       // LiteLLM, with 401
+    Text("requires more system memory"),    // Ollama, with 500
+    Text("cannot run this remote model"),   // Ollama, with 400
 ];
 
 const NO_MODEL_AS_BAD_REQUEST: &[Sign] = &[
@@ -224,7 +234,11 @@ const UNSUPPORTED: &[Sign] = &[
     Text("is not enabled for"),               // Gemini: tools, penalties; Mistral: pictures
     Text("is deprecated for this model"),     // Anthropic
     Text("cannot both be specified"),         // Anthropic: temperature and top_p
-    Text("may only be set to 1"),             // Anthropic: a temperature beside thoughts
+    Text("when thinking is enabled"),         // Anthropic: a temperature
+    Text("when tool_choice forces tool use"), // Anthropic: thoughts
+    Text("maximum allowed number of output tokens"), // Anthropic
+    Text("output_config.format"),             // Anthropic: a schema that it cannot say
+    Word("integer_below_min_value"),          // OpenAI's Responses have at least 16 tokens
     Text("unknown variant `image_url`"),      // DeepSeek
     Text("not a multimodal model"),           // vLLM
     Text("--enable-auto-tool-choice"),        // vLLM
@@ -279,6 +293,8 @@ const NO_CAPACITY: &[Sign] = &[
     Word("queue_exceeded"),                 // Cerebras, with 429
     Word("unavailable_error"),              // llama.cpp
     Word("unavailable"),                    // Google
+    Word("server_is_overloaded"),           // OpenAI, inside a stream
+    Word("slow_down"),                      // OpenAI, inside a stream
     Word("capacity_exceeded"),              // Groq
     Word("service_tier_capacity_exceeded"), // Mistral, with 429
     Word("nocapacity"),                     // Azure
@@ -328,7 +344,7 @@ const RULES: &[Rule] = &[
     (403, 403, &[], Failure::Auth),
     (407, 407, &[], Failure::Auth),
     (500, 501, BAD_REQUEST_AS_SERVER_ERROR, Failure::BadRequest),
-    (501, 501, &[], Failure::BadRequest),
+    (501, 501, &[], Failure::UnsupportedParameter),
     // Also a llama.cpp that still loads its model (503, `unavailable_error`).
     (NO_STATUS, ANY, NO_CAPACITY, Failure::Overloaded),
     (NO_STATUS, NO_STATUS, &[Text("overloaded")], Failure::Overloaded),
