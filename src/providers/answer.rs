@@ -11,7 +11,9 @@
 //! socket, `Malformed` for nonsense); after it, `BrokenStream`, unless the class says something that outlasts this call.
 //! How long the provider asks to be left alone is told in any case.
 
+mod inline;
 mod stray;
+mod surrogates;
 #[cfg(test)]
 mod tests;
 
@@ -304,6 +306,8 @@ struct Answer {
     /// Another message begins with the next text.
     gap: bool,
     text_bytes: usize,
+    /// Thoughts that a host leaves in the text.
+    inline: inline::Inline,
     /// JSON without `data:`, as far as it was heard.
     stray: stray::Json,
     usage: Option<Usage>,
@@ -333,6 +337,7 @@ impl Answer {
             held: String::new(),
             gap: false,
             text_bytes: 0,
+            inline: inline::Inline::default(),
             stray: stray::Json::default(),
             usage: None,
             finish: None,
@@ -404,6 +409,14 @@ impl Answer {
 
     /// Takes one document in; an error if it is no JSON.
     fn read(&mut self, json: &str) -> serde_json::Result<()> {
+        let as_it_is = self.read_strictly(json);
+        match as_it_is.is_err().then(|| surrogates::mended(json)).flatten() {
+            Some(mended) => self.read_strictly(&mended),
+            None => as_it_is,
+        }
+    }
+
+    fn read_strictly(&mut self, json: &str) -> serde_json::Result<()> {
         let mut said = (self.dialect.read)(json)?;
         if said.complains && said.error.is_none() {
             said.error = verdict::of_chunk(&serde_json::from_str(json)?);
@@ -461,11 +474,15 @@ impl Answer {
             self.early_finish = self.finish.take();
             self.spoke_on = true;
         }
-        if !said.reasoning.is_empty() {
-            self.begun = true;
-            self.tell(Piece::Reasoning(said.reasoning));
+        let (thought, text) = self.inline.read(said.text);
+        if self.inline.has_thoughts() {
+            self.held.clear();
         }
-        self.say(said.text);
+        for thought in [said.reasoning, thought].into_iter().filter(|it| !it.is_empty()) {
+            self.begun = true;
+            self.tell(Piece::Reasoning(thought));
+        }
+        self.say(text);
         for part in said.calls {
             self.text_bytes += part.len();
             let call = if said.repeats { self.calls.complete(part) } else { self.calls.place(part) };
@@ -551,6 +568,8 @@ impl Answer {
             Some(Finish::Stop) if self.called => Finish::ToolCalls,
             Some(finish) => finish,
         };
+        let rest = self.inline.end();
+        self.say(rest);
         if !self.spoken && !self.called {
             return self.fail(match finish {
                 Finish::ContentFilter | Finish::Refusal => {

@@ -1,10 +1,11 @@
 //! Each vendor's failures as they were recorded or documented, and what they are taken for.
 
 use super::*;
-use expect_test::{Expect, expect};
+use expect_test::{Expect, expect, expect_file};
 use proptest::prelude::*;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::json;
+use std::{fmt::Write, fs, path::Path};
 
 /// 22 November 2026, 12:00:00 UTC.
 const NOW: UnixMillis = UnixMillis(1_795_348_800_000);
@@ -351,10 +352,10 @@ fn faults_of_the_request_and_of_the_server() {
             bad_request (HTTP 422): missing ← {"detail":[{"type":"missing","loc":["body","model"],"msg":"Field require
             bad_request (HTTP 418) ← {"error":{"code":"sk_1234567890"}}
             bad_request (HTTP 405) ← 
-            bad_request (HTTP 500): server_error ← {"error":{"code":500,"message":"tools param requires --jinja flag","type
-            bad_request (HTTP 500): server_error ← {"error":{"code":500,"message":"image input is not supported - hint: if 
-            bad_request (HTTP 500): server_error ← {"error":{"code":500,"message":"Cannot use custom grammar constraints wi
-            bad_request (HTTP 501): not_supported_error ← {"error":{"code":501,"message":"This server does not support it","type":
+            unsupported_parameter (HTTP 500): server_error ← {"error":{"code":500,"message":"tools param requires --jinja flag","type
+            unsupported_parameter (HTTP 500): server_error ← {"error":{"code":500,"message":"image input is not supported - hint: if 
+            unsupported_parameter (HTTP 500): server_error ← {"error":{"code":500,"message":"Cannot use custom grammar constraints wi
+            unsupported_parameter (HTTP 501): not_supported_error ← {"error":{"code":501,"message":"This server does not support it","type":
             server_error (HTTP 500): server_error ← {"error":{"message":"The server had an error","type":"server_error"}}
             server_error (HTTP 500): api_error ← {"type":"error","error":{"type":"api_error","message":"Internal server e
             server_error (HTTP 500): internal ← {"error":{"code":500,"message":"An internal error has occurred.","status
@@ -458,6 +459,151 @@ fn errors_inside_a_stream() {
     expect!["server_error"].assert_eq(&of_error(&json!("gone")).to_string());
 }
 
+/// What is usually sent, and may be refused.
+const SENT: [&str; 20] = [
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "messages",
+    "model",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "reasoning_effort",
+    "response_format",
+    "seed",
+    "stop",
+    "stream",
+    "stream_options",
+    "temperature",
+    "tools",
+    "top_k",
+    "top_p",
+    "user",
+];
+
+fn about(complaint: &Complaint) -> Option<&'static str> {
+    let mentioned = SENT.into_iter().filter_map(|param| Some((complaint.mentions(param)?, param)));
+    mentioned.min().map(|(_, param)| param)
+}
+
+fn verdict(status: u16, headers: &HeaderMap, body: &str) -> String {
+    let (failed, complaint) = match status {
+        200 => {
+            let chunk = serde_json::from_str(body).unwrap();
+            (of_chunk(&chunk).unwrap(), Complaint::read(&chunk))
+        }
+        _ => of_answer(status, headers, body.as_bytes(), NOW),
+    };
+    let mut told = failed.failure.as_str().to_owned();
+    if !failed.detail.is_empty() {
+        write!(told, ", {}", failed.detail).unwrap();
+    }
+    if let Some(wait) = failed.retry_after {
+        write!(told, ", again in {wait:?}").unwrap();
+    }
+    if failed.failure == Failure::UnsupportedParameter {
+        write!(told, ", about {}", about(&complaint).unwrap_or("nothing that is usually sent")).unwrap();
+    }
+    told
+}
+
+/// The beginning of the file says how it is written.
+#[test]
+fn errors_of_vendors() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/providers/golden/errors.txt");
+    let file = fs::read_to_string(&path).unwrap();
+    let mut lines = file.lines().filter(|line| !line.starts_with("    →")).peekable();
+    let mut shown = String::new();
+    while let Some(line) = lines.next() {
+        writeln!(shown, "{line}").unwrap();
+        let (status, body) = line.split_once(' ').unwrap_or((line, ""));
+        let Ok(status) = status.parse() else { continue };
+        let mut headers = HeaderMap::new();
+        while let Some(line) = lines.next_if(|line| line.starts_with("    ")) {
+            writeln!(shown, "{line}").unwrap();
+            let (name, value) = line.trim().split_once(": ").unwrap();
+            headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        writeln!(shown, "    → {}", verdict(status, &headers, body)).unwrap();
+    }
+    expect_file![path].assert_eq(&shown);
+}
+
+#[test]
+fn a_parameter_in_words() {
+    let says = |text: &str| about(&Complaint::read(&json!({ "error": { "message": text } })));
+    for text in [
+        "Unsupported parameter: 'seed'",
+        "`seed` is not supported",
+        "unknown field \"seed\"",
+        "extraneous key [seed] is not permitted",
+        "seed: Extra inputs are not permitted",
+        "Argument not supported: seed",
+        "does not support parameter seed.",
+        "the seed parameter is not supported",
+        "Unknown name \"seed\" at 'generation_config': Cannot find field.",
+        "Invalid value at 'generation_config.seed' (TYPE_INT32)",
+        "body.seed: not permitted",
+    ] {
+        assert_eq!(says(text), Some("seed"), "{text}");
+    }
+    for text in [
+        "The user has no access to this model, so stop it.",
+        "Please stop the stream: it is not supported.",
+        "seeds",
+        "stop_token_ids",
+        "not supported: unstop",
+        "max tokens",
+        "",
+    ] {
+        assert_eq!(says(text), None, "{text}");
+    }
+    assert_eq!(says("Use 'top_k' instead of 'top_p'."), Some("top_k"), "the first one");
+    assert_eq!(says("topP, topK"), Some("top_p"));
+    assert_eq!(says("PRESENCE_PENALTY and top_p"), Some("presence_penalty"));
+    assert_eq!(says("max_tokens_to_sample: use max_tokens"), Some("max_tokens"));
+}
+
+#[test]
+fn a_named_parameter_hides_what_the_text_speaks_of() {
+    let says = |param: &str| {
+        about(&Complaint::read(
+            &json!({ "error": { "message": "use 'max_completion_tokens'", "param": param } }),
+        ))
+    };
+    assert_eq!(says("max_tokens"), Some("max_tokens"));
+    assert_eq!(says("stream_options.include_usage"), Some("stream_options"));
+    assert_eq!(says("generationConfig.topP"), Some("top_p"));
+    assert_eq!(says("messages[0].content"), Some("messages"));
+    assert_eq!(says("something"), None);
+    assert_eq!(says(""), Some("max_completion_tokens"));
+    assert_eq!(says("None"), Some("max_completion_tokens"));
+}
+
+#[test]
+fn what_is_quoted_is_no_vendors_word() {
+    let of = |message: &str| {
+        of_answer(
+            400,
+            &HeaderMap::new(),
+            json!({ "error": { "message": message } }).to_string().as_bytes(),
+            NOW,
+        )
+        .0
+    };
+    let quoted = r#"Bad value: {"error":{"code":"insufficient_quota","message":"x"}}"#;
+    assert_eq!(of(quoted).to_string(), "bad_request (HTTP 400)");
+    let litellm =
+        r#"litellm.BadRequestError: OpenAIException - {"error":{"code":"insufficient_quota","message":"x"}}"#;
+    assert_eq!(of(litellm).to_string(), "quota_exhausted (HTTP 400)", "believed, but not told");
+    let passed_on = r#"{"error":{"code":"insufficient_quota","message":"x"}}"#;
+    assert_eq!(of(passed_on).to_string(), "quota_exhausted (HTTP 400): insufficient_quota");
+    let deep = (0..20).fold(passed_on.to_owned(), |it, _| json!({ "error": { "message": it } }).to_string());
+    assert_eq!(of(&deep).failure, Failure::BadRequest, "there is an end to it");
+}
+
 #[test]
 fn a_wait_is_told_where_time_cures() {
     let told = |status, body: &str, wait: &str| {
@@ -502,6 +648,9 @@ const LENGTHS: [&str; 6] = [
     "too many tokens",
 ];
 
+const HEADERS: [&str; 5] =
+    ["retry-after", "retry-after-ms", "x-ratelimit-remaining-tokens", "x-ratelimit-reset", "x-request-id"];
+
 fn json_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -510,8 +659,17 @@ fn json_value() -> impl Strategy<Value = Value> {
         (0_u16..1000).prop_map(Value::from),
         ".{0,20}".prop_map(Value::from),
         proptest::sample::select(&LENGTHS[..]).prop_map(Value::from),
+        proptest::sample::select(&WITHIN[..]).prop_map(Value::from),
     ];
-    const KEYS: [&str; 16] = [
+    /// What another vendor said, and beginnings of it.
+    const WITHIN: [&str; 5] = [
+        r#"{"error":{"message":"{\"error\":{\"message\":\"{}\"}}","param":"top_p"}}"#,
+        "XException - b'{\"error\":7}'",
+        "XException - [[[",
+        r#"[{"type":"extra_forbidden","loc":["body","seed"]}]"#,
+        "{\"error\":\"\u{fc}",
+    ];
+    const KEYS: [&str; 19] = [
         "error",
         "message",
         "detail",
@@ -528,6 +686,9 @@ fn json_value() -> impl Strategy<Value = Value> {
         "loc",
         "reason",
         "x-ratelimit-remaining",
+        "param",
+        "raw",
+        "errors",
     ];
     leaf.prop_recursive(5, 40, 5, |inner| {
         prop_oneof![
@@ -554,9 +715,21 @@ proptest! {
     }
 
     #[test]
-    fn no_body_is_too_odd(status in 300_u16..1000, body in json_value(), bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-        let of_json = of_answer(status, &HeaderMap::new(), body.to_string().as_bytes(), NOW).0;
-        let of_bytes = of_answer(status, &HeaderMap::new(), &bytes, NOW).0;
+    fn no_body_is_too_odd(
+        status in 300_u16..1000,
+        body in json_value(),
+        bytes in proptest::collection::vec(any::<u8>(), 0..60),
+        header in 0..HEADERS.len(),
+        value in proptest::collection::vec(32_u8..127, 0..24),
+    ) {
+        let headers: HeaderMap = [(HEADERS[header], HeaderValue::from_bytes(&value).unwrap())]
+            .into_iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value))
+            .collect();
+        let (of_json, complaint) = of_answer(status, &headers, body.to_string().as_bytes(), NOW);
+        prop_assert_eq!(&of_json, &of_answer(status, &headers, body.to_string().as_bytes(), NOW).0);
+        about(&complaint);
+        let of_bytes = of_answer(status, &headers, &bytes, NOW).0;
         let in_stream = of_error(&body);
         of_chunk(&body);
         for failed in [of_json, of_bytes, in_stream] {
