@@ -12,8 +12,10 @@ pub(super) enum Sign {
     Word(&'static str),
     /// Its text has this in it.
     Text(&'static str),
+    /// Its text has the first in it, and after that the second: a name stands between them.
+    Around(&'static str, &'static str),
 }
-use Sign::{Text, Word};
+use Sign::{Around, Text, Word};
 
 /// From this status to that one, with one of these signs (none: always), it is that class.
 type Rule = (u16, u16, &'static [Sign], Failure);
@@ -137,6 +139,9 @@ const NO_MODEL_AS_BAD_REQUEST: &[Sign] = &[
     Text("model identifier is invalid"),
     Text("does not work with the specified model"),
     Text("no models loaded"),
+    // llama.cpp as the router of several models.
+    Around("model '", "' not found"),
+    Text("model is not loaded"),
 ];
 
 const WRONG_KEY: &[Sign] = &[
@@ -145,6 +150,8 @@ const WRONG_KEY: &[Sign] = &[
     Word("wrong_api_key"),
     Word("authentication_error"),
     Word("invalid_authentication_error"),
+    // LiteLLM without a database, with 400: it can look up no key but its own.
+    Word("no_db_connection"),
 ];
 
 /// What llama.cpp cannot do at all, dressed as its own fault.
@@ -180,6 +187,8 @@ const RULES: &[Rule] = &[
     (NO_STATUS, 429, TOO_FAST, Failure::RateLimited),
     // With 429, too (Azure's Grok): a minute's limit has been told above.
     (NO_STATUS, 500, TOO_LONG, Failure::ContextTooLong),
+    // llama.cpp's slots share one context, and others have filled it; LM Studio says the same of one conversation, without a 500.
+    (500, 500, &[Text("context size has been exceeded")], Failure::Overloaded),
     (NO_STATUS, 500, &[Text("context size")], Failure::ContextTooLong),
     (400, 428, &[Word("too_many_tokens"), Text("too many tokens")], Failure::ContextTooLong),
     (413, 413, &[], Failure::ContextTooLong),
@@ -229,6 +238,9 @@ pub(super) fn class(status: u16, complaint: &Complaint) -> Failure {
     let says = |sign: &Sign| match sign {
         Word(word) => complaint.words.iter().any(|it| it == word),
         Text(text) => complaint.text.contains(text),
+        Around(before, after) => {
+            complaint.text.split_once(before).is_some_and(|(_, rest)| rest.contains(after))
+        }
     };
     let fits = |&(from, to, signs, _): &Rule| {
         (from..=to).contains(&status) && (signs.is_empty() || signs.iter().any(says))
