@@ -1,22 +1,26 @@
-//! Scripted AI providers on loopback: real sockets, four dialects, and faults by order.
+//! Scripted AI providers on loopback: real sockets, six dialects, and faults by order.
 //!
 //! Each provider is an HTTP/1.1 server of its own. What it does with the next calls is said in a few words
 //! (`429 retry-after=30 then 'Hello, Ana.'`): see `providers/behaviour.rs` for all of them. Health (`GET …/models`,
-//! `GET …/health`) is a separate switch, because a provider that is healthy and does not answer is a fault, too.
+//! `…/health`, `…/api/tags`) is a separate switch, because a provider that is healthy and does not answer is a fault, too.
 
 mod anthropic;
 mod behaviour;
 mod cast;
 mod clock;
 mod completions;
+mod demands;
 mod dialect;
 mod door;
 mod framing;
 mod gemini;
 mod http;
+mod kind;
 mod lorem;
+mod ollama;
 mod openai;
 mod play;
+mod responses;
 mod server;
 pub(crate) mod words;
 
@@ -24,7 +28,7 @@ pub(crate) mod words;
 mod tests;
 
 pub use cast::Cast;
-pub use dialect::Kind;
+pub use kind::Kind;
 
 use futures::future::BoxFuture;
 use server::Server;
@@ -95,9 +99,9 @@ pub struct RoleInfo {
     pub name: String,
     /// Its dialect.
     pub kind: Kind,
-    /// Its model's name.
+    /// The model to ask it for.
     pub model: String,
-    /// Where it is, ending in `/v1`.
+    /// Where it is: what the dialect's paths are put behind, such as `http://127.0.0.1:4000/v1`.
     pub base_url: String,
 }
 
@@ -155,7 +159,7 @@ impl Providers {
         self.roles().into_iter().map(|role| (role.name, role.kind)).collect()
     }
 
-    /// A provider's address, ending in `/v1`.
+    /// A provider's address: what the dialect's paths are put behind.
     #[must_use]
     pub fn base_url(&self, name: &str) -> Option<String> {
         Some(self.server(name).ok()?.info().base_url)
@@ -168,8 +172,8 @@ impl Providers {
     /// An unknown name, or a word that is not understood, with what is known. Opening the door again can fail, when
     /// another program took the port meanwhile.
     pub fn set(&self, name: &str, behaviour: &str) -> Result<(), String> {
-        let words = words::words(behaviour)?;
-        self.server(name)?.set(behaviour::parse(&words)?)
+        let (server, words) = (self.server(name)?, words::words(behaviour)?);
+        server.set(cast::Role::behaviours(server.kind(), &words)?)
     }
 
     /// Gives a provider the behaviour that the cast had for it, from its first call on, and its health.

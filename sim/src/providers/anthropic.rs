@@ -1,6 +1,6 @@
 //! Messages as Anthropic answers them.
 
-use super::dialect::{self, Dialect, Finish, Reply, Trouble, Wanted, bare};
+use super::dialect::{self, Dialect, Finish, Reply, Shelf, Trouble, Wanted, bare};
 use serde_json::{Value, json};
 
 pub(crate) struct Anthropic;
@@ -86,7 +86,7 @@ impl Dialect for Anthropic {
             + &event(&json!({ "type": "message_stop" }))
     }
 
-    fn error_event(&self, trouble: &Trouble<'_>) -> String {
+    fn error_event(&self, _reply: &Reply<'_>, trouble: &Trouble<'_>) -> String {
         event(&self.error_body(trouble))
     }
 
@@ -132,10 +132,18 @@ impl Dialect for Anthropic {
         json!({ "type": "error", "error": error, "request_id": "req_sim" })
     }
 
-    fn healthy(&self, model: &str) -> Value {
-        let entry = json!({
-            "type": "model", "id": model, "display_name": model, "created_at": "2025-11-22T00:00:00Z",
-        });
-        json!({ "data": [entry], "first_id": model, "last_id": model, "has_more": false })
+    fn healthy(&self, shelf: &Shelf<'_>) -> Value {
+        let entry = |model: &String| {
+            let mut entry = json!({
+                "type": "model", "id": model, "display_name": model, "created_at": "2025-11-22T00:00:00Z",
+            });
+            if let Some(window) = shelf.window {
+                entry["max_input_tokens"] = window.into();
+            }
+            entry
+        };
+        let (first, last) = (shelf.models.first(), shelf.models.last());
+        let models: Vec<_> = shelf.models.iter().map(entry).collect();
+        json!({ "data": models, "first_id": first, "last_id": last, "has_more": false })
     }
 }

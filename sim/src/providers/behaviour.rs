@@ -44,6 +44,10 @@
 //! | `bom` | a byte order mark before the stream |
 //! | `bytewise` | every byte of the stream in a chunk of its own |
 //! | `gzip` | the stream is compressed, and says so, although nobody asked for it |
+//! | `refuses=max_tokens` | refuses, in the vendor's words, a question that has this parameter, wherever it has it |
+//!
+//! JSON in lines has no comments: for Ollama, `keepalive` and `endless=comments` are empty lines, and `endless=events` empty
+//! objects. `cr` and `finish=content_filter` mean nothing there, and are refused with the scene.
 //!
 //! A header's value may be a moment that is not known before: `retry-after=date+30s` (as HTTP writes a date), `rfc3339+30s`,
 //! `epoch+30s` and `epoch-ms+30s` (seconds and milliseconds since 1970).
@@ -54,7 +58,11 @@ mod tests;
 
 pub(crate) use parse::parse;
 
-use super::{dialect::Finish, framing::Framing};
+use super::{
+    dialect::Finish,
+    framing::{Framing, LineEnd},
+    kind::Kind,
+};
 use std::time::Duration;
 
 /// One call's behaviour.
@@ -75,15 +83,25 @@ pub(crate) struct Behaviour {
     /// The time between two comments while nothing else is sent.
     pub(crate) keepalive: Option<Duration>,
     pub(crate) framing: Framing,
+    /// Parameters that are refused.
+    pub(crate) refuses: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
     Text(String),
     Echo,
-    Lorem { size: usize, seed: u64 },
-    Status { status: u16, code: Option<String> },
-    Page { status: u16 },
+    Lorem {
+        size: usize,
+        seed: u64,
+    },
+    Status {
+        status: u16,
+        code: Option<String>,
+    },
+    Page {
+        status: u16,
+    },
     Hang,
     Refuse,
     BlackHole,
@@ -92,9 +110,29 @@ pub(crate) enum Answer {
     Malformed,
     Close,
     Silent,
-    Raw { status: u16, pieces: Vec<Vec<u8>> },
+    Raw {
+        status: u16,
+        pieces: Vec<Vec<u8>>,
+    },
     Endless(Endless),
-    Random { seed: u64, fail: f64, text: Option<String> },
+    Random {
+        seed: u64,
+        fail: f64,
+        text: Option<String>,
+    },
+    /// Not in any scene: the vendor does not take the question.
+    Refused {
+        status: u16,
+        body: serde_json::Value,
+    },
+}
+
+impl Answer {
+    /// Whether the model would speak, so that the question is looked at before.
+    pub(crate) fn is_spoken(&self) -> bool {
+        use Answer::{Echo, Empty, Endless, Lorem, Random, Text};
+        matches!(self, Text(_) | Echo | Lorem { .. } | Empty | Endless(_) | Random { .. })
+    }
 }
 
 /// What never stops.
@@ -142,7 +180,25 @@ impl Behaviour {
             whole: false,
             keepalive: None,
             framing: Framing::default(),
+            refuses: Vec::new(),
         }
+    }
+
+    /// Looks whether a provider of this kind can do it.
+    ///
+    /// # Errors
+    /// The word that makes no sense in its dialect, and what to write instead.
+    pub(crate) fn fits(&self, kind: Kind) -> Result<(), String> {
+        if kind != Kind::Ollama {
+            return Ok(());
+        }
+        if self.framing.line_end == LineEnd::Cr {
+            return Err("`cr` ends no line for Ollama, whose stream is JSON in lines: use `crlf`".into());
+        }
+        if self.finish == Finish::ContentFilter {
+            return Err("Ollama filters nothing: it knows `finish=stop` and `finish=length`".into());
+        }
+        Ok(())
     }
 
     /// What `random` does at this draw: the same for the same seed and number.
@@ -181,7 +237,7 @@ pub(crate) fn status_of(code: &str) -> u16 {
         "model_not_found" | "not_found_error" => 404,
         "request_too_large" => 413,
         "overloaded_error" => 529,
-        "unavailable_error" => 503,
+        "unavailable_error" | "server_is_overloaded" | "slow_down" => 503,
         "api_error" | "server_error" => 500,
         _ => 400,
     }

@@ -2,9 +2,10 @@
 
 use super::{
     behaviour::{self, Behaviour},
-    dialect::Kind,
+    kind::Kind,
     words::{Word, words},
 };
+use std::fmt;
 
 /// The providers of a scene, in the order of their lines.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,16 +14,48 @@ pub struct Cast {
 }
 
 /// One provider.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Role {
     pub(crate) name: String,
     pub(crate) kind: Kind,
-    pub(crate) model: String,
+    /// At least one; the first is the one to ask for.
+    pub(crate) models: Vec<String>,
+    /// How many tokens each takes, if it is said.
+    pub(crate) window: Option<u32>,
+    /// The key that it wants; none: it asks for none.
+    pub(crate) key: Option<String>,
     pub(crate) calls: Vec<Behaviour>,
+}
+
+impl Role {
+    /// The behaviours behind a name or a `break`.
+    ///
+    /// # Errors
+    /// A word that is not understood, or that this dialect has no place for.
+    pub(crate) fn behaviours(kind: Kind, words: &[Word]) -> Result<Vec<Behaviour>, String> {
+        let calls = behaviour::parse(words)?;
+        calls.iter().try_for_each(|call| call.fits(kind))?;
+        Ok(calls)
+    }
+}
+
+impl fmt::Debug for Role {
+    // Without the key, as wherever there is one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Role")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("models", &self.models)
+            .field("calls", &self.calls)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Cast {
     /// Reads lines such as `alpha: 429 retry-after=30 | beta: kind=anthropic 'Hello, Ana.'`.
+    ///
+    /// Before the behaviour: `kind=ollama`, `model=small,large` (the first is the one to ask for), `window=8192` (the tokens
+    /// that each takes), `key=sk-1` (which everybody has to show).
     ///
     /// # Errors
     /// The word that is not understood, with what was expected.
@@ -73,17 +106,23 @@ fn role(words: &[Word]) -> Result<Role, String> {
         ));
     }
     let mut kind = Kind::OpenAi;
-    let mut model = format!("{name}-1");
+    let mut models = vec![format!("{name}-1")];
+    let (mut window, mut key) = (None, None);
     let mut calls = Vec::new();
     for word in rest {
         match word.key.as_deref() {
             Some("kind") => kind = Kind::parse(&word.text)?,
-            Some("model") => model.clone_from(&word.text),
+            Some("model") => models = word.text.split(',').map(str::to_owned).collect(),
+            Some("window") => match word.text.parse() {
+                Ok(tokens) => window = Some(tokens),
+                Err(_) => return Err(format!("`{}`: expected a number of tokens", word.written())),
+            },
+            Some("key") => key = Some(word.text.clone()),
             _ => calls.push(word.clone()),
         }
     }
-    let calls = behaviour::parse(&calls).map_err(|error| format!("{name}: {error}"))?;
-    Ok(Role { name: name.to_owned(), kind, model, calls })
+    let calls = Role::behaviours(kind, &calls).map_err(|error| format!("{name}: {error}"))?;
+    Ok(Role { name: name.to_owned(), kind, models, window, key, calls })
 }
 
 #[cfg(test)]
@@ -95,8 +134,9 @@ mod tests {
     fn check(text: &str, expected: Expect) {
         let shown = match Cast::parse(text) {
             Ok(cast) => {
-                let show =
-                    |role: &Role| format!("{} {} {} {}", role.name, role.kind, role.model, role.calls.len());
+                let show = |role: &Role| {
+                    format!("{} {} {} {}", role.name, role.kind, role.models[0], role.calls.len())
+                };
                 cast.roles.iter().map(show).collect::<Vec<_>>().join("\n")
             }
             Err(error) => format!("error: {error}"),
@@ -116,16 +156,31 @@ mod tests {
     }
 
     #[test]
+    fn the_key_is_not_shown() {
+        let cast = Cast::parse("alpha: key=sk-secret model=small,large window=8192 'Hi.'").unwrap();
+        assert_eq!(cast.roles[0].key.as_deref(), Some("sk-secret"));
+        assert_eq!((cast.roles[0].models.len(), cast.roles[0].window), (2, Some(8192)));
+        assert!(!format!("{cast:?}").contains("secret"));
+    }
+
+    #[test]
     fn errors() {
         check(
             "alpha 500",
             expect!["error: `alpha`: expected a provider's name and a colon, as in `alpha: 'Hello.'`"],
         );
+        check("alpha: window=big 500", expect!["error: `window=big`: expected a number of tokens"]);
+        check(
+            "alpha: kind=ollama 'Hi.' cr",
+            expect!["error: alpha: `cr` ends no line for Ollama, whose stream is JSON in lines: use `crlf`"],
+        );
         check("alpha: 500 |", expect!["error: a provider is missing: expected `name: behaviour`"]);
         check("alpha: 500 | alpha: hang", expect!["error: there are two providers `alpha`"]);
         check(
             "alpha: kind=openia 500",
-            expect!["error: `kind=openia`: expected openai, anthropic, gemini, completions"],
+            expect![
+                "error: `kind=openia`: expected openai, openai-responses, anthropic, gemini, completions, ollama"
+            ],
         );
         check(
             "alpha: 'a' 'b'",

@@ -1,8 +1,8 @@
 //! Legacy completions: a flat prompt in, `choices[].text` out, as small vendors and local servers have them.
 
 use super::{
-    dialect::{self, Asked, Dialect, Reply, Trouble, Wanted, bare, data, last_line, tokens},
-    openai::{CREATED, usage},
+    dialect::{Asked, Dialect, Reply, Shelf, Trouble, Wanted, bare, data, last_line, tokens},
+    openai::{self, CREATED, usage},
 };
 use serde_json::{Value, json};
 
@@ -64,7 +64,7 @@ impl Dialect for Completions {
         data(&Self::chunk(reply, "", Some(reply.finish.openai()), &usage(reply))) + "data: [DONE]\n\n"
     }
 
-    fn error_event(&self, trouble: &Trouble<'_>) -> String {
+    fn error_event(&self, _reply: &Reply<'_>, trouble: &Trouble<'_>) -> String {
         data(&self.error_body(trouble))
     }
 
@@ -77,10 +77,10 @@ impl Dialect for Completions {
     }
 
     fn error_body(&self, trouble: &Trouble<'_>) -> Value {
-        dialect::openai_error(trouble)
+        openai::error(trouble)
     }
 
-    fn healthy(&self, _model: &str) -> Value {
+    fn healthy(&self, _shelf: &Shelf<'_>) -> Value {
         json!({ "status": "ok" })
     }
 }

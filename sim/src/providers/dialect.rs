@@ -1,63 +1,10 @@
-//! What the four wire formats have in common: reading a question, and the bytes of an answer.
+//! What the six wire formats have in common: reading a question, and the bytes of an answer.
 
-use super::{anthropic::Anthropic, completions::Completions, gemini::Gemini, openai::OpenAi};
 use serde_json::Value;
-use std::{fmt, time::Duration};
-
-/// A provider's dialect, by the word that the bot's config has for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `POST …/chat/completions`, `GET …/models`.
-    OpenAi,
-    /// `POST …/messages`, `GET …/models`.
-    Anthropic,
-    /// `POST …/models/{model}:streamGenerateContent?alt=sse` and `:generateContent`, `GET …/models`.
-    Gemini,
-    /// `POST …/completions` with a flat prompt, `GET …/health`.
-    Completions,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Completions];
-
-    /// The word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OpenAi => "openai",
-            Self::Anthropic => "anthropic",
-            Self::Gemini => "gemini",
-            Self::Completions => "completions",
-        }
-    }
-
-    /// Reads the word.
-    ///
-    /// # Errors
-    /// An unknown word, with those that are known.
-    pub fn parse(word: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
-            .ok_or_else(|| format!("`kind={word}`: expected {}", Self::ALL.map(Self::as_str).join(", ")))
-    }
-
-    pub(crate) fn dialect(self) -> &'static dyn Dialect {
-        match self {
-            Self::OpenAi => &OpenAi,
-            Self::Anthropic => &Anthropic,
-            Self::Gemini => &Gemini,
-            Self::Completions => &Completions,
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +39,7 @@ impl Finish {
 pub(crate) enum Wanted {
     /// An answer.
     Answer(Asked),
-    /// Whether the provider is well.
+    /// Whether the provider is well, or which models it has.
     Health,
     /// A path that this vendor does not have.
     Nothing,
@@ -119,19 +66,63 @@ pub(crate) struct Reply<'a> {
     pub(crate) finish: Finish,
     /// What it thinks aloud before the text.
     pub(crate) reasoning: Option<&'a str>,
+    /// All that it will have said, for the dialect that repeats it at the end.
+    pub(crate) text: &'a str,
     pub(crate) tokens_out: usize,
+    /// Events so far, for the dialect that numbers them.
+    pub(crate) events: AtomicU64,
+}
+
+impl Reply<'_> {
+    /// The number of the next event, from zero.
+    pub(crate) fn number(&self) -> u64 {
+        self.events.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
 /// An error as a vendor tells it.
 pub(crate) struct Trouble<'a> {
     pub(crate) status: u16,
     pub(crate) code: Option<&'a str>,
+    /// The model that was asked for.
+    pub(crate) model: &'a str,
     /// For the vendor that says it in the body.
     pub(crate) retry_after: Option<Duration>,
 }
 
+/// The models that a provider has.
+pub(crate) struct Shelf<'a> {
+    /// At least one.
+    pub(crate) models: &'a [String],
+    /// How many tokens each takes, if the scene says so.
+    pub(crate) window: Option<u32>,
+}
+
+/// How a stream is framed, and what stands in it that says nothing.
+pub(crate) struct Framed {
+    pub(crate) content_type: &'static str,
+    /// Keeps the connection alive.
+    pub(crate) comment: &'static str,
+    /// An event that is empty.
+    pub(crate) empty: &'static str,
+    /// The beginning of a line that never ends.
+    pub(crate) line: &'static str,
+}
+
+/// Server-sent events.
+const EVENTS: Framed = Framed {
+    content_type: "text/event-stream",
+    comment: ": keep-alive\n\n",
+    empty: "data:\n\n",
+    line: "data: ",
+};
+
 /// One wire format. The methods return bytes of a body as text; who sends them, and when, is not known here.
 pub(crate) trait Dialect: Sync {
+    /// How its streams are framed.
+    fn framed(&self) -> &'static Framed {
+        &EVENTS
+    }
     /// What this request asks for; `path` includes the query.
     fn wanted(&self, method: &str, path: &str, body: &Value) -> Wanted;
     /// What a stream begins with.
@@ -147,7 +138,7 @@ pub(crate) trait Dialect: Sync {
     /// What a whole stream ends with.
     fn ending(&self, reply: &Reply<'_>) -> String;
     /// An error inside a stream.
-    fn error_event(&self, trouble: &Trouble<'_>) -> String;
+    fn error_event(&self, reply: &Reply<'_>, trouble: &Trouble<'_>) -> String;
     /// A piece that is not what the dialect says.
     fn malformed_piece(&self) -> String;
     /// The whole answer as one document.
@@ -158,8 +149,8 @@ pub(crate) trait Dialect: Sync {
     fn waits_in_body(&self) -> bool {
         false
     }
-    /// What `GET …/models` or `…/health` answers when the provider is well.
-    fn healthy(&self, model: &str) -> Value;
+    /// What `GET …/models`, `…/health` or `…/api/tags` answers when the provider is well.
+    fn healthy(&self, shelf: &Shelf<'_>) -> Value;
 }
 
 /// Tokens of a text, roughly: four characters each.
@@ -209,48 +200,6 @@ pub(crate) fn last_line(text: &str) -> String {
         Some((name, said)) if !name.is_empty() && !name.contains(char::is_whitespace) => said.to_owned(),
         _ => line.to_owned(),
     }
-}
-
-/// OpenAI's type, parameter and sentence for an error code or status.
-pub(crate) fn openai_error(trouble: &Trouble<'_>) -> Value {
-    let (kind, code, param, message) = match (trouble.code, trouble.status) {
-        (Some("insufficient_quota"), _) => {
-            ("insufficient_quota", Some("insufficient_quota"), None, "You exceeded your current quota.")
-        }
-        (Some("context_length_exceeded"), _) => (
-            "invalid_request_error",
-            Some("context_length_exceeded"),
-            Some("messages"),
-            "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
-        ),
-        (Some("unsupported_parameter"), _) => (
-            "invalid_request_error",
-            Some("unsupported_parameter"),
-            Some("max_tokens"),
-            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
-        ),
-        (Some(code @ ("server_error" | "overloaded_error" | "api_error" | "unavailable_error")), _) => {
-            (code, None, None, "The server had an error while processing your request.")
-        }
-        (Some(code), 429) => ("requests", Some(code), None, "Rate limit reached for requests."),
-        (Some(code), _) => ("invalid_request_error", Some(code), None, "Your request was rejected."),
-        (None, 401) => {
-            ("invalid_request_error", Some("invalid_api_key"), None, "Incorrect API key provided.")
-        }
-        (None, 403) => ("invalid_request_error", None, None, "You are not allowed to do this."),
-        (None, 404) => {
-            ("invalid_request_error", Some("model_not_found"), Some("model"), "The model does not exist.")
-        }
-        (None, 429) => ("requests", Some("rate_limit_exceeded"), None, "Rate limit reached for requests."),
-        (None, 503) => {
-            ("service_unavailable", None, None, "The engine is currently overloaded, please try again later.")
-        }
-        (None, 500..) => {
-            ("server_error", None, None, "The server had an error while processing your request.")
-        }
-        (None, _) => ("invalid_request_error", None, None, "Your request was rejected."),
-    };
-    serde_json::json!({ "error": { "message": message, "type": kind, "param": param, "code": code } })
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Content as Gemini generates it: CRLF framing, no `[DONE]`, and errors as bare JSON in the stream.
 
-use super::dialect::{Asked, Dialect, Finish, Reply, Trouble, Wanted, bare, last_line, text_of, tokens};
+use super::dialect::{
+    Asked, Dialect, Finish, Reply, Shelf, Trouble, Wanted, bare, last_line, text_of, tokens,
+};
 use serde_json::{Value, json};
 
 pub(crate) struct Gemini;
@@ -83,7 +85,7 @@ impl Dialect for Gemini {
         data(&last)
     }
 
-    fn error_event(&self, trouble: &Trouble<'_>) -> String {
+    fn error_event(&self, _reply: &Reply<'_>, trouble: &Trouble<'_>) -> String {
         // Recorded so: pretty-printed, and without `data:`.
         format!("{:#}\r\n", self.error_body(trouble)).replace("\r\n", "\n").replace('\n', "\r\n")
     }
@@ -139,7 +141,17 @@ impl Dialect for Gemini {
         true
     }
 
-    fn healthy(&self, model: &str) -> Value {
-        json!({ "models": [{ "name": format!("models/{model}"), "displayName": model }] })
+    fn healthy(&self, shelf: &Shelf<'_>) -> Value {
+        let entry = |model: &String| {
+            json!({
+                "name": format!("models/{model}"),
+                "version": "001",
+                "displayName": model,
+                "inputTokenLimit": shelf.window.unwrap_or(1_048_576),
+                "outputTokenLimit": 65_536,
+                "supportedGenerationMethods": ["generateContent", "countTokens"],
+            })
+        };
+        json!({ "models": shelf.models.iter().map(entry).collect::<Vec<_>>() })
     }
 }

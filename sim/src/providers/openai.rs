@@ -1,6 +1,6 @@
 //! Chat completions as OpenAI answers them.
 
-use super::dialect::{self, Dialect, Reply, Trouble, Wanted, bare, data};
+use super::dialect::{self, Dialect, Reply, Shelf, Trouble, Wanted, bare, data};
 use serde_json::{Value, json};
 
 pub(crate) struct OpenAi;
@@ -35,6 +35,19 @@ pub(crate) fn usage(reply: &Reply<'_>) -> Value {
     json!({ "prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": tokens_in + tokens_out })
 }
 
+/// A list of models. OpenAI says nothing of windows; where the scene does, vLLM's word for it and OpenRouter's are both there.
+pub(crate) fn models(shelf: &Shelf<'_>) -> Value {
+    let entry = |model: &String| {
+        let mut entry = json!({ "id": model, "object": "model", "created": CREATED, "owned_by": "sim" });
+        if let Some(window) = shelf.window {
+            entry["max_model_len"] = window.into();
+            entry["context_length"] = window.into();
+        }
+        entry
+    };
+    json!({ "object": "list", "data": shelf.models.iter().map(entry).collect::<Vec<_>>() })
+}
+
 impl Dialect for OpenAi {
     fn wanted(&self, method: &str, path: &str, body: &Value) -> Wanted {
         match (method, bare(path)) {
@@ -67,7 +80,7 @@ impl Dialect for OpenAi {
         ending + "data: [DONE]\n\n"
     }
 
-    fn error_event(&self, trouble: &Trouble<'_>) -> String {
+    fn error_event(&self, _reply: &Reply<'_>, trouble: &Trouble<'_>) -> String {
         data(&self.error_body(trouble))
     }
 
@@ -96,10 +109,58 @@ impl Dialect for OpenAi {
     }
 
     fn error_body(&self, trouble: &Trouble<'_>) -> Value {
-        dialect::openai_error(trouble)
+        error(trouble)
     }
 
-    fn healthy(&self, model: &str) -> Value {
-        json!({ "object": "list", "data": [{ "id": model, "object": "model", "created": CREATED, "owned_by": "sim" }] })
+    fn healthy(&self, shelf: &Shelf<'_>) -> Value {
+        models(shelf)
     }
+}
+
+/// OpenAI's type, parameter and sentence for an error code or status.
+pub(crate) fn error(trouble: &Trouble<'_>) -> Value {
+    let (kind, code, param, message) = match (trouble.code, trouble.status) {
+        (Some("insufficient_quota"), _) => {
+            ("insufficient_quota", Some("insufficient_quota"), None, "You exceeded your current quota.")
+        }
+        (Some("context_length_exceeded"), _) => (
+            "invalid_request_error",
+            Some("context_length_exceeded"),
+            Some("messages"),
+            "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+        ),
+        (Some("unsupported_parameter"), _) => (
+            "invalid_request_error",
+            Some("unsupported_parameter"),
+            Some("max_tokens"),
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+        ),
+        (Some(code @ ("server_is_overloaded" | "slow_down")), _) => (
+            "service_unavailable_error",
+            Some(code),
+            None,
+            "Our servers are currently overloaded. Please try again later.",
+        ),
+        (Some(code @ ("server_error" | "overloaded_error" | "api_error" | "unavailable_error")), _) => {
+            (code, None, None, "The server had an error while processing your request.")
+        }
+        (Some(code), 429) => ("requests", Some(code), None, "Rate limit reached for requests."),
+        (Some(code), _) => ("invalid_request_error", Some(code), None, "Your request was rejected."),
+        (None, 401) => {
+            ("invalid_request_error", Some("invalid_api_key"), None, "Incorrect API key provided.")
+        }
+        (None, 403) => ("invalid_request_error", None, None, "You are not allowed to do this."),
+        (None, 404) => {
+            ("invalid_request_error", Some("model_not_found"), Some("model"), "The model does not exist.")
+        }
+        (None, 429) => ("requests", Some("rate_limit_exceeded"), None, "Rate limit reached for requests."),
+        (None, 503) => {
+            ("service_unavailable", None, None, "The engine is currently overloaded, please try again later.")
+        }
+        (None, 500..) => {
+            ("server_error", None, None, "The server had an error while processing your request.")
+        }
+        (None, _) => ("invalid_request_error", None, None, "Your request was rejected."),
+    };
+    json!({ "error": { "message": message, "type": kind, "param": param, "code": code } })
 }

@@ -9,7 +9,7 @@ use super::{
     http::{Wire, answer_head},
     lorem::lorem,
 };
-use std::{io, time::Duration};
+use std::{io, sync::atomic::AtomicU64, time::Duration};
 use tokio::time::timeout;
 
 /// How long `hang`, `silent` and `stall` last when the client does not go away.
@@ -17,7 +17,6 @@ pub(crate) const LONG: Duration = Duration::from_secs(600);
 /// How long `hold` waits for people to see the text.
 const HOLD: Duration = Duration::from_secs(3);
 const JSON: &str = "application/json";
-const EVENTS: &str = "text/event-stream";
 const HTML: &str = "text/html; charset=utf-8";
 const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>\n";
 
@@ -72,11 +71,12 @@ impl Scene<'_> {
             Answer::Endless(what) => self.endless(wire, *what).await,
             Answer::Hang | Answer::Silent => {
                 if self.begins_at_once() {
-                    self.head(wire, 200, EVENTS).await?;
+                    self.head(wire, 200, self.streamed()).await?;
                 }
                 self.wait(wire, LONG).await?;
                 Ok(End::Close)
             }
+            Answer::Refused { status, body } => self.document(wire, *status, JSON, &body.to_string()).await,
             Answer::Close => Ok(End::Close),
             // A connection that was open already when the provider went away.
             Answer::Reset | Answer::Refuse | Answer::BlackHole => Ok(End::Reset),
@@ -92,6 +92,11 @@ impl Scene<'_> {
         self.asked.stream && !self.behaviour.whole
     }
 
+    /// The content type of a stream.
+    fn streamed(&self) -> &'static str {
+        self.dialect.framed().content_type
+    }
+
     async fn say(&self, wire: &mut Wire, text: &str) -> io::Result<End> {
         let (kind, after) = match &self.behaviour.fault {
             Some(Fault { after, kind }) => (Some(kind), *after),
@@ -104,10 +109,18 @@ impl Scene<'_> {
         }
     }
 
-    fn reply(&self, text: &str) -> Reply<'_> {
+    fn reply<'t>(&'t self, text: &'t str) -> Reply<'t> {
         let reasoning = self.behaviour.reasoning.as_deref();
         let tokens_out = tokens(text) + reasoning.map_or(0, tokens);
-        Reply { asked: self.asked, id: self.id.clone(), finish: self.behaviour.finish, reasoning, tokens_out }
+        Reply {
+            asked: self.asked,
+            id: self.id.clone(),
+            finish: self.behaviour.finish,
+            reasoning,
+            text,
+            tokens_out,
+            events: AtomicU64::new(0),
+        }
     }
 
     /// An answer piece by piece, with the fault behind so many pieces.
@@ -119,7 +132,7 @@ impl Scene<'_> {
         after: usize,
     ) -> io::Result<End> {
         let reply = self.reply(text);
-        self.head(wire, 200, EVENTS).await?;
+        self.head(wire, 200, self.streamed()).await?;
         self.chunk(wire, self.dialect.opening(&reply)).await?;
         for piece in reply.reasoning.map(|thought| self.pieces(thought)).unwrap_or_default() {
             self.beat(wire).await?;
@@ -133,7 +146,7 @@ impl Scene<'_> {
         for (number, piece) in self.pieces(text).into_iter().enumerate() {
             if number >= after
                 && let Some(kind) = fault.take()
-                && let Some(end) = self.break_off(wire, kind, &text[..sent]).await?
+                && let Some(end) = self.break_off(wire, &reply, kind, &text[..sent]).await?
             {
                 return Ok(end);
             }
@@ -142,7 +155,7 @@ impl Scene<'_> {
             sent += piece.len();
         }
         if let Some(kind) = fault
-            && let Some(end) = self.break_off(wire, kind, text).await?
+            && let Some(end) = self.break_off(wire, &reply, kind, text).await?
         {
             return Ok(end);
         }
@@ -163,7 +176,13 @@ impl Scene<'_> {
     }
 
     /// The fault in the middle of a stream; none when the answer goes on.
-    async fn break_off(&self, wire: &mut Wire, kind: &FaultKind, sent: &str) -> io::Result<Option<End>> {
+    async fn break_off(
+        &self,
+        wire: &mut Wire,
+        reply: &Reply<'_>,
+        kind: &FaultKind,
+        sent: &str,
+    ) -> io::Result<Option<End>> {
         self.hold(wire, sent).await?;
         match kind {
             FaultKind::Nothing => return Ok(None),
@@ -182,8 +201,8 @@ impl Scene<'_> {
                 return Ok(Some(End::Close));
             }
             FaultKind::Error(code) => {
-                let trouble = Trouble { status: status_of(code), code: Some(code), retry_after: None };
-                self.chunk(wire, self.dialect.error_event(&trouble)).await?;
+                let trouble = self.trouble(status_of(code), Some(code), None);
+                self.chunk(wire, self.dialect.error_event(reply, &trouble)).await?;
             }
             FaultKind::Malformed => self.chunk(wire, self.dialect.malformed_piece()).await?,
         }
@@ -235,10 +254,19 @@ impl Scene<'_> {
         Ok(if fault == Some(&FaultKind::Reset) { End::Reset } else { End::Close })
     }
 
+    fn trouble<'t>(
+        &'t self,
+        status: u16,
+        code: Option<&'t str>,
+        retry_after: Option<Duration>,
+    ) -> Trouble<'t> {
+        Trouble { status, code, model: &self.asked.model, retry_after }
+    }
+
     async fn error(&self, wire: &mut Wire, status: u16, code: Option<&str>) -> io::Result<End> {
         let wait = self.behaviour.headers.iter().find(|(name, _)| name == "retry-after");
         let retry_after = wait.and_then(|(_, value)| Duration::try_from_secs_f64(value.parse().ok()?).ok());
-        let body = self.dialect.error_body(&Trouble { status, code, retry_after });
+        let body = self.dialect.error_body(&self.trouble(status, code, retry_after));
         // Gemini has statuses of its own, and says them in the body, too.
         let status =
             body["error"]["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(status);

@@ -4,9 +4,11 @@ use super::{
     Call, Hooks, HungUp, RoleInfo,
     behaviour::{Answer, Behaviour},
     cast::Role,
-    dialect::{Trouble, Wanted},
+    demands,
+    dialect::{Shelf, Trouble, Wanted},
     door::Door,
     http::{Request, Wire, answer_head},
+    kind::Kind,
     play::{End, LONG, Scene},
 };
 use serde_json::Value;
@@ -90,14 +92,18 @@ impl Server {
         RoleInfo {
             name: self.role.name.clone(),
             kind: self.role.kind,
-            model: self.role.model.clone(),
-            base_url: format!("http://{}/v1", self.address),
+            model: self.role.models.first().cloned().unwrap_or_default(),
+            base_url: format!("http://{}{}", self.address, self.role.kind.base_path()),
         }
     }
 
     /// A panic of a test while it holds the lock does not concern the others.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.role.kind
     }
 
     pub(crate) fn set(&self, plan: Vec<Behaviour>) -> Result<(), String> {
@@ -136,15 +142,48 @@ impl Server {
     /// Counts a call, and takes the behaviour for it.
     fn begin(self: &Arc<Self>, request: &Request, body: Value) -> (Behaviour, String, Answering) {
         let mut state = self.state();
-        let at = Instant::now();
-        let call = Call { at, path: request.path.clone(), body, headers: request.headers.clone() };
-        remember(&mut state.calls, call);
         state.open += 1;
         state.draws += 1;
         let behaviour = state.plan.get(state.next).map(|it| it.draw(state.draws));
-        state.next = (state.next + 1).min(state.plan.len().saturating_sub(1));
         let behaviour = behaviour.unwrap_or_else(|| Behaviour::of(Answer::Empty));
+        let spoken = behaviour.answer.is_spoken();
+        let refusal = spoken.then(|| self.refusal(request, &body, &behaviour.refuses)).flatten();
+        let behaviour = match refusal {
+            // What would have been answered is there for the next question.
+            Some((status, body)) => Behaviour::of(Answer::Refused { status, body }),
+            None => {
+                state.next = (state.next + 1).min(state.plan.len().saturating_sub(1));
+                behaviour
+            }
+        };
+        let at = Instant::now();
+        let call = Call { at, path: request.path.clone(), body, headers: request.headers.clone() };
+        remember(&mut state.calls, call);
         (behaviour, format!("{}-{}", self.role.name, state.draws), Answering { server: Arc::clone(self), at })
+    }
+
+    /// The vendor's own refusal of a question, which no scene has to ask for.
+    fn refusal(&self, request: &Request, body: &Value, refuses: &[String]) -> Option<demands::Refusal> {
+        let kind = self.role.kind;
+        let key = self.role.key.as_deref();
+        demands::at_the_door(kind, request, key).or_else(|| demands::of_a_question(kind, body, refuses))
+    }
+
+    /// What is answered to anything but a question.
+    fn aside(&self, request: &Request, health: bool) -> (u16, Value) {
+        let dialect = self.role.kind.dialect();
+        let Role { models, window, key, .. } = &self.role;
+        let model = models.first().map_or("", String::as_str);
+        let error =
+            |status| (status, dialect.error_body(&Trouble { status, code: None, model, retry_after: None }));
+        if !health {
+            return error(404);
+        }
+        match demands::at_the_door(self.role.kind, request, key.as_deref()) {
+            Some(refusal) => refusal,
+            None if self.state().healthy => (200, dialect.healthy(&Shelf { models, window: *window })),
+            None => error(503),
+        }
     }
 }
 
@@ -240,9 +279,7 @@ async fn answer(server: &Arc<Server>, wire: &mut Wire, request: &Request) -> io:
             wire.pause(LONG).await?;
             return Ok(End::Close);
         }
-        Wanted::Health if server.state().healthy => (200, dialect.healthy(&server.role.model)),
-        Wanted::Health => (503, dialect.error_body(&Trouble { status: 503, code: None, retry_after: None })),
-        Wanted::Nothing => (404, dialect.error_body(&Trouble { status: 404, code: None, retry_after: None })),
+        wanted => server.aside(request, wanted == Wanted::Health),
     };
     let body = body.to_string();
     wire.put(answer_head(status, "application/json", Some(body.len()), request.last(), &[])).await?;

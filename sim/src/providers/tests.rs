@@ -1,5 +1,7 @@
 //! Every dialect, streaming and whole, with every fault, over a raw socket.
 
+mod refusals;
+
 use super::*;
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
@@ -33,7 +35,8 @@ async fn start(cast: &str) -> Providers {
 }
 
 fn address(providers: &Providers, name: &str) -> String {
-    providers.base_url(name).unwrap().trim_start_matches("http://").trim_end_matches("/v1").to_owned()
+    let url = providers.base_url(name).unwrap();
+    url.trim_start_matches("http://").split('/').next().unwrap().to_owned()
 }
 
 /// The request that a client of this dialect makes.
@@ -44,7 +47,16 @@ fn question(kind: Kind, stream: bool) -> (&'static str, Value) {
             "/v1/chat/completions",
             json!({ "model": "m", "messages": messages, "stream": stream, "stream_options": { "include_usage": true } }),
         ),
-        Kind::Anthropic => ("/v1/messages", json!({ "model": "m", "messages": messages, "stream": stream })),
+        Kind::OpenAiResponses => {
+            let input = json!([{ "role": "user", "content": "Be kind.\nhow are you?" }]);
+            ("/v1/responses", json!({ "model": "m", "input": input, "stream": stream }))
+        }
+        Kind::Anthropic => (
+            "/v1/messages",
+            json!({ "model": "m", "messages": messages, "max_tokens": 99, "stream": stream }),
+        ),
+        Kind::Ollama if stream => ("/api/chat", json!({ "model": "m", "messages": messages })),
+        Kind::Ollama => ("/api/chat", json!({ "model": "m", "messages": messages, "stream": false })),
         Kind::Gemini => {
             let parts = json!([{ "text": "how are you?" }]);
             let path = if stream {
@@ -71,8 +83,14 @@ async fn ask(providers: &Providers, name: &str, kind: Kind, stream: bool) -> See
 }
 
 async fn exchange(socket: &mut TcpStream, method: &str, path: &str, body: &str) -> Seen {
+    exchange_with("anthropic-version: 2023-06-01\r\n", socket, method, path, body).await
+}
+
+/// Each header ends its line.
+async fn exchange_with(headers: &str, socket: &mut TcpStream, method: &str, path: &str, body: &str) -> Seen {
+    let length = body.len();
     let request =
-        format!("{method} {path} HTTP/1.1\r\nhost: sim\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        format!("{method} {path} HTTP/1.1\r\nhost: sim\r\n{headers}content-length: {length}\r\n\r\n{body}");
     // The provider may be gone already; then reading tells how.
     let _ = socket.write_all(request.as_bytes()).await;
     let mut bytes = Vec::new();
@@ -129,9 +147,11 @@ fn unchunk(mut rest: &str) -> (String, bool) {
 fn understood(kind: Kind, body: &str) -> (String, bool) {
     let mut text = String::new();
     let mut finished = false;
-    let lines = body.lines().filter_map(|line| line.strip_prefix("data: "));
-    let documents =
-        lines.chain(std::iter::once(body)).filter_map(|it| serde_json::from_str::<Value>(it).ok());
+    let is_lines = kind == Kind::Ollama;
+    let lines =
+        body.lines().filter_map(|line| if is_lines { Some(line) } else { line.strip_prefix("data: ") });
+    let whole = (!is_lines).then_some(body);
+    let documents = lines.chain(whole).filter_map(|it| serde_json::from_str::<Value>(it).ok());
     for it in documents {
         let choice = &it["choices"][0];
         let candidate = &it["candidates"][0];
@@ -142,11 +162,22 @@ fn understood(kind: Kind, body: &str) -> (String, bool) {
             Kind::OpenAi => (&choice["delta"]["content"], &choice["finish_reason"]),
             Kind::Completions => (&choice["text"], &choice["finish_reason"]),
             Kind::Gemini => (&candidate["content"]["parts"][0]["text"], &candidate["finishReason"]),
+            Kind::OpenAiResponses if it["object"] == "response" => {
+                (&it["output"][0]["content"][0]["text"], &it["status"])
+            }
+            Kind::OpenAiResponses if it["type"] == "response.output_text.delta" => {
+                (&it["delta"], &Value::Null)
+            }
+            Kind::OpenAiResponses if it["response"]["status"] == "in_progress" => {
+                (&Value::Null, &Value::Null)
+            }
+            Kind::OpenAiResponses => (&Value::Null, &it["response"]["usage"]["total_tokens"]),
+            Kind::Ollama => (&it["message"]["content"], &it["done_reason"]),
             Kind::Anthropic if it["content"].is_array() => (&it["content"][0]["text"], &it["stop_reason"]),
             Kind::Anthropic => (&it["delta"]["text"], &it["delta"]["stop_reason"]),
         };
         text += piece.as_str().unwrap_or_default();
-        finished |= end.is_string();
+        finished |= end.is_string() || end.is_number();
     }
     (text, finished)
 }
@@ -176,7 +207,7 @@ fn what_else(body: &str) -> String {
         return serde_json::from_str(&json).map_or(format!(" {json}"), |json| format!(" {}", steady(&json)));
     }
     let data: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
-    let documents = if data.is_empty() { vec![body] } else { data };
+    let documents = if data.is_empty() { body.lines().collect() } else { data };
     let broken =
         documents.into_iter().find(|it| *it != "[DONE]" && serde_json::from_str::<Value>(it).is_err());
     match broken {
@@ -217,7 +248,7 @@ fn brief(what: &str, lines: &[String]) -> String {
     }
     let kinds = Kind::ALL.iter().zip(lines);
     kinds
-        .map(|(kind, line)| format!("{what:6} {kind:11} {line}").trim_start().to_owned())
+        .map(|(kind, line)| format!("{what:6} {kind:16} {line}").trim_start().to_owned())
         .collect::<Vec<_>>()
         .join("\n")
 }
@@ -249,40 +280,54 @@ async fn answers() {
 #[tokio::test]
 async fn failures_instead_of_an_answer() {
     check("500", expect![[r#"
-        openai      500 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"server_error"}}
-        anthropic   500 whole {"error":{"message":"Internal server error","type":"api_error"},"request_id":"req_sim","type":"error"}
-        gemini      500 whole {"error":{"code":500,"details":[],"message":"An internal error has occurred.","status":"INTERNAL"}}
-        completions 500 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"server_error"}}"#]]).await;
+        openai           500 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"server_error"}}
+        openai-responses 500 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"server_error"}}
+        anthropic        500 whole {"error":{"message":"Internal server error","type":"api_error"},"request_id":"req_sim","type":"error"}
+        gemini           500 whole {"error":{"code":500,"details":[],"message":"An internal error has occurred.","status":"INTERNAL"}}
+        completions      500 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"server_error"}}
+        ollama           500 whole {"error":"llama runner process has terminated: exit status 2"}"#]]).await;
     check("429 retry-after=30", expect![[r#"
-        openai      429 whole {"error":{"code":"rate_limit_exceeded","message":"Rate limit reached for requests.","param":null,"type":"requests"}}
-        anthropic   429 whole {"error":{"message":"This request would exceed your rate limit.","type":"rate_limit_error"},"request_id":"req_sim","type":"error"}
-        gemini      429 whole {"error":{"code":429,"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"30s"}],"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED"}}
-        completions 429 whole {"error":{"code":"rate_limit_exceeded","message":"Rate limit reached for requests.","param":null,"type":"requests"}}"#]]).await;
+        openai           429 whole {"error":{"code":"rate_limit_exceeded","message":"Rate limit reached for requests.","param":null,"type":"requests"}}
+        openai-responses 429 whole {"error":{"code":"rate_limit_exceeded","message":"Rate limit reached for requests.","param":null,"type":"requests"}}
+        anthropic        429 whole {"error":{"message":"This request would exceed your rate limit.","type":"rate_limit_error"},"request_id":"req_sim","type":"error"}
+        gemini           429 whole {"error":{"code":429,"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"30s"}],"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED"}}
+        completions      429 whole {"error":{"code":"rate_limit_exceeded","message":"Rate limit reached for requests.","param":null,"type":"requests"}}
+        ollama           429 whole {"error":"too many concurrent requests"}"#]]).await;
     check("503", expect![[r#"
-        openai      503 whole {"error":{"code":null,"message":"The engine is currently overloaded, please try again later.","param":null,"type":"service_unavailable"}}
-        anthropic   503 whole {"error":{"message":"Overloaded","type":"overloaded_error"},"request_id":"req_sim","type":"error"}
-        gemini      503 whole {"error":{"code":503,"details":[],"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}
-        completions 503 whole {"error":{"code":null,"message":"The engine is currently overloaded, please try again later.","param":null,"type":"service_unavailable"}}"#]]).await;
+        openai           503 whole {"error":{"code":null,"message":"The engine is currently overloaded, please try again later.","param":null,"type":"service_unavailable"}}
+        openai-responses 503 whole {"error":{"code":null,"message":"The engine is currently overloaded, please try again later.","param":null,"type":"service_unavailable"}}
+        anthropic        503 whole {"error":{"message":"Overloaded","type":"overloaded_error"},"request_id":"req_sim","type":"error"}
+        gemini           503 whole {"error":{"code":503,"details":[],"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}
+        completions      503 whole {"error":{"code":null,"message":"The engine is currently overloaded, please try again later.","param":null,"type":"service_unavailable"}}
+        ollama           503 whole {"error":"server busy, please try again.  maximum pending requests exceeded"}"#]]).await;
     check("401", expect![[r#"
-        openai      401 whole {"error":{"code":"invalid_api_key","message":"Incorrect API key provided.","param":null,"type":"invalid_request_error"}}
-        anthropic   401 whole {"error":{"message":"invalid x-api-key","type":"authentication_error"},"request_id":"req_sim","type":"error"}
-        gemini      400 whole {"error":{"code":400,"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID"}],"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}
-        completions 401 whole {"error":{"code":"invalid_api_key","message":"Incorrect API key provided.","param":null,"type":"invalid_request_error"}}"#]]).await;
+        openai           401 whole {"error":{"code":"invalid_api_key","message":"Incorrect API key provided.","param":null,"type":"invalid_request_error"}}
+        openai-responses 401 whole {"error":{"code":"invalid_api_key","message":"Incorrect API key provided.","param":null,"type":"invalid_request_error"}}
+        anthropic        401 whole {"error":{"message":"invalid x-api-key","type":"authentication_error"},"request_id":"req_sim","type":"error"}
+        gemini           400 whole {"error":{"code":400,"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID"}],"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}
+        completions      401 whole {"error":{"code":"invalid_api_key","message":"Incorrect API key provided.","param":null,"type":"invalid_request_error"}}
+        ollama           401 whole {"error":"unauthorized"}"#]]).await;
     check("error=insufficient_quota", expect![[r#"
-        openai      429 whole {"error":{"code":"insufficient_quota","message":"You exceeded your current quota.","param":null,"type":"insufficient_quota"}}
-        anthropic   429 whole {"error":{"details":{"error_code":"enforced_spend_limit_reached"},"message":"You have reached your specified API usage limits.","type":"rate_limit_error"},"request_id":"req_sim","type":"error"}
-        gemini      429 whole {"error":{"code":429,"details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"GenerateRequestsPerDayPerProjectPerModel"}]}],"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED"}}
-        completions 429 whole {"error":{"code":"insufficient_quota","message":"You exceeded your current quota.","param":null,"type":"insufficient_quota"}}"#]]).await;
+        openai           429 whole {"error":{"code":"insufficient_quota","message":"You exceeded your current quota.","param":null,"type":"insufficient_quota"}}
+        openai-responses 429 whole {"error":{"code":"insufficient_quota","message":"You exceeded your current quota.","param":null,"type":"insufficient_quota"}}
+        anthropic        429 whole {"error":{"details":{"error_code":"enforced_spend_limit_reached"},"message":"You have reached your specified API usage limits.","type":"rate_limit_error"},"request_id":"req_sim","type":"error"}
+        gemini           429 whole {"error":{"code":429,"details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"GenerateRequestsPerDayPerProjectPerModel"}]}],"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED"}}
+        completions      429 whole {"error":{"code":"insufficient_quota","message":"You exceeded your current quota.","param":null,"type":"insufficient_quota"}}
+        ollama           429 whole {"error":"you have reached your weekly usage limit, upgrade for higher limits: https://ollama.com/upgrade"}"#]]).await;
     check("error=context_length_exceeded", expect![[r#"
-        openai      400 whole {"error":{"code":"context_length_exceeded","message":"This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.","param":"messages","type":"invalid_request_error"}}
-        anthropic   400 whole {"error":{"message":"prompt is too long: 210000 tokens > 200000 maximum","type":"invalid_request_error"},"request_id":"req_sim","type":"error"}
-        gemini      400 whole {"error":{"code":400,"details":[],"message":"The input token count (1048577) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}
-        completions 400 whole {"error":{"code":"context_length_exceeded","message":"This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.","param":"messages","type":"invalid_request_error"}}"#]]).await;
+        openai           400 whole {"error":{"code":"context_length_exceeded","message":"This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.","param":"messages","type":"invalid_request_error"}}
+        openai-responses 400 whole {"error":{"code":"context_length_exceeded","message":"Your input exceeds the context window of this model. Please adjust your input and try again.","param":"input","type":"invalid_request_error"}}
+        anthropic        400 whole {"error":{"message":"prompt is too long: 210000 tokens > 200000 maximum","type":"invalid_request_error"},"request_id":"req_sim","type":"error"}
+        gemini           400 whole {"error":{"code":400,"details":[],"message":"The input token count (1048577) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}
+        completions      400 whole {"error":{"code":"context_length_exceeded","message":"This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.","param":"messages","type":"invalid_request_error"}}
+        ollama           400 whole {"error":"prompt too long; exceeded max context length by 808 tokens"}"#]]).await;
     check("error=overloaded_error", expect![[r#"
-        openai      529 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
-        anthropic   529 whole {"error":{"message":"Overloaded","type":"overloaded_error"},"request_id":"req_sim","type":"error"}
-        gemini      503 whole {"error":{"code":503,"details":[],"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}
-        completions 529 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}"#]]).await;
+        openai           529 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
+        openai-responses 529 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
+        anthropic        529 whole {"error":{"message":"Overloaded","type":"overloaded_error"},"request_id":"req_sim","type":"error"}
+        gemini           503 whole {"error":{"code":503,"details":[],"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}
+        completions      529 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
+        ollama           529 whole {"error":"server busy, please try again.  maximum pending requests exceeded"}"#]]).await;
     check("hang", expect!["- silent"]).await;
     check("refuse", expect!["- refused"]).await;
     check("blackhole", expect!["- not connected"]).await;
@@ -330,14 +375,18 @@ async fn failures_in_the_middle() {
     )
     .await;
     check("'One two three four.' error=overloaded_error after=2", expect![[r#"
-        stream openai      200 whole "One two" {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
-        stream anthropic   200 whole "One two" {"error":{"message":"Overloaded","type":"overloaded_error"},"request_id":"req_sim","type":"error"}
-        stream gemini      200 whole "One two" {"error":{"code":503,"details":[],"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}
-        stream completions 200 whole "One two" {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
-        whole  openai      529 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
-        whole  anthropic   529 whole {"error":{"message":"Overloaded","type":"overloaded_error"},"request_id":"req_sim","type":"error"}
-        whole  gemini      503 whole {"error":{"code":503,"details":[],"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}
-        whole  completions 529 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}"#]]).await;
+        stream openai           200 whole "One two" {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
+        stream openai-responses 200 whole "One two" {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"},"sequence_number":6,"type":"error"}
+        stream anthropic        200 whole "One two" {"error":{"message":"Overloaded","type":"overloaded_error"},"request_id":"req_sim","type":"error"}
+        stream gemini           200 whole "One two" {"error":{"code":503,"details":[],"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}
+        stream completions      200 whole "One two" {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
+        stream ollama           200 whole "One two" {"error":"server busy, please try again.  maximum pending requests exceeded"}
+        whole  openai           529 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
+        whole  openai-responses 529 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
+        whole  anthropic        529 whole {"error":{"message":"Overloaded","type":"overloaded_error"},"request_id":"req_sim","type":"error"}
+        whole  gemini           503 whole {"error":{"code":503,"details":[],"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}
+        whole  completions      529 whole {"error":{"code":null,"message":"The server had an error while processing your request.","param":null,"type":"overloaded_error"}}
+        whole  ollama           529 whole {"error":"server busy, please try again.  maximum pending requests exceeded"}"#]]).await;
     check(
         "'One two three four.' notfinished",
         expect![[r#"
@@ -444,7 +493,7 @@ async fn what_never_stops_is_told_that_its_client_has_gone() {
     for (what, sight) in [
         ("text", "again and "),
         ("thoughts", "hm, "),
-        ("comments", ": nothing yet"),
+        ("comments", ": keep-alive"),
         ("events", "data:\n\n"),
         ("line", "xxxxxxxx"),
     ] {
@@ -564,6 +613,143 @@ async fn the_bytes_of_a_completion() {
 }
 
 #[tokio::test]
+async fn the_bytes_of_a_response() {
+    golden(Kind::OpenAiResponses, expect![[r#"
+        event: response.created
+        data: {"response":{"background":false,"created_at":1763800000,"error":null,"id":"resp_alpha-1","incomplete_details":null,"instructions":null,"max_output_tokens":null,"metadata":{},"model":"m","object":"response","output":[],"parallel_tool_calls":true,"previous_response_id":null,"reasoning":{"effort":null,"summary":null},"status":"in_progress","store":true,"temperature":1.0,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":1.0,"truncation":"disabled","usage":null},"sequence_number":0,"type":"response.created"}
+
+        event: response.in_progress
+        data: {"response":{"background":false,"created_at":1763800000,"error":null,"id":"resp_alpha-1","incomplete_details":null,"instructions":null,"max_output_tokens":null,"metadata":{},"model":"m","object":"response","output":[],"parallel_tool_calls":true,"previous_response_id":null,"reasoning":{"effort":null,"summary":null},"status":"in_progress","store":true,"temperature":1.0,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":1.0,"truncation":"disabled","usage":null},"sequence_number":1,"type":"response.in_progress"}
+
+        event: response.output_item.added
+        data: {"item":{"id":"rs_alpha-1","summary":[],"type":"reasoning"},"output_index":0,"sequence_number":2,"type":"response.output_item.added"}
+
+        event: response.reasoning_summary_part.added
+        data: {"item_id":"rs_alpha-1","output_index":0,"part":{"text":"","type":"summary_text"},"sequence_number":3,"summary_index":0,"type":"response.reasoning_summary_part.added"}
+
+        event: response.reasoning_summary_text.delta
+        data: {"delta":"Hm.","item_id":"rs_alpha-1","output_index":0,"sequence_number":4,"summary_index":0,"type":"response.reasoning_summary_text.delta"}
+
+        event: response.reasoning_summary_text.done
+        data: {"item_id":"rs_alpha-1","output_index":0,"sequence_number":5,"summary_index":0,"text":"Hm.","type":"response.reasoning_summary_text.done"}
+
+        event: response.reasoning_summary_part.done
+        data: {"item_id":"rs_alpha-1","output_index":0,"part":{"text":"Hm.","type":"summary_text"},"sequence_number":6,"summary_index":0,"type":"response.reasoning_summary_part.done"}
+
+        event: response.output_item.done
+        data: {"item":{"id":"rs_alpha-1","summary":[{"text":"Hm.","type":"summary_text"}],"type":"reasoning"},"output_index":0,"sequence_number":7,"type":"response.output_item.done"}
+
+        event: response.output_item.added
+        data: {"item":{"content":[],"id":"msg_alpha-1","role":"assistant","status":"in_progress","type":"message"},"output_index":1,"sequence_number":8,"type":"response.output_item.added"}
+
+        event: response.content_part.added
+        data: {"content_index":0,"item_id":"msg_alpha-1","output_index":1,"part":{"annotations":[],"logprobs":[],"text":"","type":"output_text"},"sequence_number":9,"type":"response.content_part.added"}
+
+        event: response.output_text.delta
+        data: {"content_index":0,"delta":"Hi","item_id":"msg_alpha-1","logprobs":[],"output_index":1,"sequence_number":10,"type":"response.output_text.delta"}
+
+        event: response.output_text.delta
+        data: {"content_index":0,"delta":" Ana.","item_id":"msg_alpha-1","logprobs":[],"output_index":1,"sequence_number":11,"type":"response.output_text.delta"}
+
+        event: response.output_text.done
+        data: {"content_index":0,"item_id":"msg_alpha-1","logprobs":[],"output_index":1,"sequence_number":12,"text":"Hi Ana.","type":"response.output_text.done"}
+
+        event: response.content_part.done
+        data: {"content_index":0,"item_id":"msg_alpha-1","output_index":1,"part":{"annotations":[],"logprobs":[],"text":"Hi Ana.","type":"output_text"},"sequence_number":13,"type":"response.content_part.done"}
+
+        event: response.output_item.done
+        data: {"item":{"content":[{"annotations":[],"logprobs":[],"text":"Hi Ana.","type":"output_text"}],"id":"msg_alpha-1","role":"assistant","status":"completed","type":"message"},"output_index":1,"sequence_number":14,"type":"response.output_item.done"}
+
+        event: response.completed
+        data: {"response":{"background":false,"created_at":1763800000,"error":null,"id":"resp_alpha-1","incomplete_details":null,"instructions":null,"max_output_tokens":null,"metadata":{},"model":"m","object":"response","output":[{"id":"rs_alpha-1","summary":[{"text":"Hm.","type":"summary_text"}],"type":"reasoning"},{"content":[{"annotations":[],"logprobs":[],"text":"Hi Ana.","type":"output_text"}],"id":"msg_alpha-1","role":"assistant","status":"completed","type":"message"}],"parallel_tool_calls":true,"previous_response_id":null,"reasoning":{"effort":null,"summary":null},"status":"completed","store":true,"temperature":1.0,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":1.0,"truncation":"disabled","usage":{"input_tokens":14,"input_tokens_details":{"cached_tokens":0},"output_tokens":3,"output_tokens_details":{"reasoning_tokens":1},"total_tokens":17}},"sequence_number":15,"type":"response.completed"}
+    "#]]).await;
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_chat_in_lines() {
+    golden(Kind::Ollama, expect![[r#"
+        {"created_at":"2025-11-22T08:26:40.123456789Z","done":false,"message":{"content":"","role":"assistant","thinking":"Hm."},"model":"m"}
+        {"created_at":"2025-11-22T08:26:40.123456789Z","done":false,"message":{"content":"Hi","role":"assistant"},"model":"m"}
+        {"created_at":"2025-11-22T08:26:40.123456789Z","done":false,"message":{"content":" Ana.","role":"assistant"},"model":"m"}
+        {"created_at":"2025-11-22T08:26:40.123456789Z","done":true,"done_reason":"stop","eval_count":3,"eval_duration":60000000,"load_duration":1000000,"message":{"content":"","role":"assistant"},"model":"m","prompt_eval_count":14,"prompt_eval_duration":280000000,"total_duration":340000000}"#]]).await;
+}
+
+#[tokio::test]
+async fn the_whole_answers_of_the_newer_dialects() {
+    async fn whole(kind: Kind) -> String {
+        let cast = format!("alpha: kind={kind} 'Hi Ana.' reasoning='Hm.' finish=length");
+        let seen = ask(&start(&cast).await, "alpha", kind, false).await;
+        steady(&serde_json::from_str(&seen.body).unwrap())
+    }
+    expect![[r#"{"background":false,"created_at":1763800000,"error":null,"id":"resp_alpha-1","incomplete_details":{"reason":"max_output_tokens"},"instructions":null,"max_output_tokens":null,"metadata":{},"model":"m","object":"response","output":[{"id":"rs_alpha-1","summary":[{"text":"Hm.","type":"summary_text"}],"type":"reasoning"},{"content":[{"annotations":[],"logprobs":[],"text":"Hi Ana.","type":"output_text"}],"id":"msg_alpha-1","role":"assistant","status":"incomplete","type":"message"}],"parallel_tool_calls":true,"previous_response_id":null,"reasoning":{"effort":null,"summary":null},"status":"incomplete","store":true,"temperature":1.0,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":1.0,"truncation":"disabled","usage":{"input_tokens":14,"input_tokens_details":{"cached_tokens":0},"output_tokens":3,"output_tokens_details":{"reasoning_tokens":1},"total_tokens":17}}"#]].assert_eq(&whole(Kind::OpenAiResponses).await);
+    expect![[r#"{"created_at":"2025-11-22T08:26:40.123456789Z","done":true,"done_reason":"length","eval_count":3,"eval_duration":60000000,"load_duration":1000000,"message":{"content":"Hi Ana.","role":"assistant","thinking":"Hm."},"model":"m","prompt_eval_count":14,"prompt_eval_duration":280000000,"total_duration":340000000}"#]].assert_eq(&whole(Kind::Ollama).await);
+}
+
+#[tokio::test]
+async fn a_response_ends_in_the_words_for_why() {
+    let mut shown = String::new();
+    for how in
+        ["'Hi.' finish=length", "'Hi.' finish=content_filter", "'Hi.' error=server_is_overloaded after=1"]
+    {
+        let providers = start(&format!("alpha: kind=openai-responses {how}")).await;
+        let seen = ask(&providers, "alpha", Kind::OpenAiResponses, true).await;
+        let events = seen.body.split("\n\n").filter(|it| !it.is_empty());
+        let events: Vec<_> = events.map(|it| it.split_once("\ndata: ").unwrap()).collect();
+        let numbers = events.iter().map(|(_, data)| serde_json::from_str::<Value>(data).unwrap());
+        let numbers: Vec<_> = numbers.map(|it| it["sequence_number"].as_u64().unwrap()).collect();
+        assert!(numbers.iter().copied().eq(0..numbers.len() as u64), "{how}: {numbers:?}");
+        let (name, data) = events.last().unwrap();
+        let last = &serde_json::from_str::<Value>(data).unwrap()["response"];
+        let why = [&last["status"], &last["incomplete_details"], &last["error"]].map(steady).join(" ");
+        shown += &format!("{name} {why}\n");
+    }
+    expect![[r#"
+        event: response.incomplete "incomplete" {"reason":"max_output_tokens"} null
+        event: response.incomplete "incomplete" {"reason":"content_filter"} null
+        event: response.failed "failed" null {"code":"server_is_overloaded","message":"Our servers are currently overloaded. Please try again later."}
+    "#]].assert_eq(&shown);
+}
+
+/// Words about frames mean in lines what is nearest to them.
+#[tokio::test]
+async fn lines_have_frames_of_their_own() {
+    let cast = "alpha: kind=ollama 'Hé.' crlf bom | beta: kind=ollama 'Hi.' delay=90ms keepalive=20ms \
+                | gamma: kind=ollama endless=events | delta: kind=ollama endless=line | eps: kind=ollama raw='{\"done\":true}\\n'";
+    let providers = start(cast).await;
+    let mut shown = String::new();
+    for name in ["alpha", "beta", "eps"] {
+        let seen = ask(&providers, name, Kind::Ollama, true).await;
+        let head = seen.head.unwrap();
+        let kind = head.lines().find(|line| line.starts_with("content-type")).unwrap().to_owned();
+        let empty = seen.body.lines().filter(|line| line.is_empty()).count();
+        let ends = (seen.body.matches("\r\n").count(), seen.body.matches('\n').count());
+        let bom = seen.body.starts_with('\u{feff}');
+        shown += &format!("{name} {kind} bom {bom} ends {ends:?} some empty {} {}\n", empty > 1, seen.end);
+    }
+    expect![[r#"
+        alpha content-type: application/x-ndjson bom true ends (2, 2) some empty false whole
+        beta content-type: application/x-ndjson bom false ends (0, 6) some empty true whole
+        eps content-type: application/x-ndjson bom false ends (0, 1) some empty false whole
+    "#]]
+    .assert_eq(&shown);
+    for (name, sight) in [("gamma", "{}\n"), ("delta", "\"content\":\"\r\n400\r\nxxxx")] {
+        let body = question(Kind::Ollama, true).1.to_string();
+        let mut socket = TcpStream::connect(address(&providers, name)).await.unwrap();
+        let request = format!("POST /api/chat HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        while bytes.len() < 10_000 {
+            assert!(socket.read_buf(&mut bytes).await.unwrap() > 0);
+        }
+        assert!(String::from_utf8_lossy(&bytes).contains(sight), "{name}");
+    }
+    for wrong in ["'Hi.' cr", "'Hi.' finish=content_filter"] {
+        assert!(Cast::parse(&format!("alpha: kind=ollama {wrong}")).is_err(), "{wrong}");
+        assert!(providers.set("alpha", wrong).is_err(), "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn headers_are_sent_but_where_the_vendor_has_none() {
     let providers = start(
         "alpha: 429 retry-after=30 x-ratelimit-remaining-tokens=0 | beta: kind=gemini 429 retry-after=30",
@@ -665,7 +851,11 @@ async fn a_client_that_hangs_up_is_noticed() {
 async fn health_is_a_switch_of_its_own() {
     for kind in Kind::ALL {
         let providers = start(&format!("alpha: kind={kind} 500")).await;
-        let path = if kind == Kind::Completions { "/health" } else { "/v1/models" };
+        let path = match kind {
+            Kind::Completions => "/health",
+            Kind::Ollama => "/api/tags",
+            _ => "/v1/models",
+        };
         let mut socket = TcpStream::connect(address(&providers, "alpha")).await.unwrap();
         assert_eq!(exchange(&mut socket, "GET", path, "").await.status(), "200");
         providers.health("alpha", false).unwrap();

@@ -11,7 +11,7 @@ const SOME_TEXT: &str = "One two three four five six seven eight nine ten.";
 pub(super) const KNOWN: &str = "known are 'text', echo, lorem=N, a status such as 500, error=CODE, hang, refuse, blackhole, reset, html, empty, \
                      malformed, close, silent, raw='BODY', bytes=HEX, endless=WHAT, random, cut, drop, stall, notfinished, \
                      hold, whole, crlf, cr, bom, bytewise, gzip, keepalive=, delay=, pace=, drip=, after=, finish=, \
-                     reasoning=, seed=, fail=, and HEADER-NAME=VALUE";
+                     reasoning=, seed=, fail=, refuses=, and HEADER-NAME=VALUE";
 
 /// Reads behaviours, separated by `then`.
 ///
@@ -118,6 +118,7 @@ fn keyed(draft: &mut Draft, behaviour: &mut Behaviour, key: &str, word: &Word) -
         },
         "drip" => behaviour.drip = Some(words::duration(value)?),
         "reasoning" => behaviour.reasoning = Some(value.to_owned()),
+        "refuses" => behaviour.refuses.extend(value.split(',').map(str::to_owned)),
         "finish" => behaviour.finish = Finish::parse(value)?,
         header if header.contains('-') && header.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
             if value.contains(['\r', '\n']) {
@@ -223,6 +224,11 @@ impl Draft {
         };
         if behaviour.keepalive.is_some() && (!spoken || behaviour.whole) {
             return Err("`keepalive=` goes with a stream: a text, `raw=`, `empty`, `hang` or a stall".into());
+        }
+        if !behaviour.refuses.is_empty() && !behaviour.answer.is_spoken() {
+            return Err(
+                "`refuses=` goes with an answer of the model, for the questions that it does take".into()
+            );
         }
         Ok(behaviour)
     }

@@ -22,7 +22,10 @@ fn show(it: &Behaviour) -> String {
     if *it != (Behaviour { fault: it.fault.clone(), ..calm }) {
         let Behaviour { hold, delay, pace, drip, headers, finish, reasoning, whole, .. } = it;
         shown += &format!(" {hold} {delay:?} {pace:?} {drip:?} {headers:?} {finish:?} {reasoning:?} {whole}");
-        let Behaviour { keepalive, framing, .. } = it;
+        let Behaviour { keepalive, framing, refuses, .. } = it;
+        if !refuses.is_empty() {
+            shown += &format!(" refuses {refuses:?}");
+        }
         if let Some(every) = keepalive {
             shown += &format!(" keepalive {every:?}");
         }
@@ -81,6 +84,20 @@ fn modifiers() {
     check("stall", expect![[r#"Text("One two three four five six seven eight nine ten.") Stall@0"#]]);
     check("'a' hold after=1", expect![[r#"Text("a") Nothing@1 true 0ns 0ns None [] Stop None false"#]]);
     check("'a' notfinished", expect![[r#"Text("a") Cut@18446744073709551615"#]]);
+}
+
+#[test]
+fn parameters_are_refused_where_the_model_would_speak() {
+    check(
+        "'a' refuses=max_tokens,top_p refuses=stop then random refuses=think",
+        expect![[r#"
+        Text("a") false 0ns 0ns None [] Stop None false refuses ["max_tokens", "top_p", "stop"]
+        Random { seed: 0, fail: 0.3, text: None } false 0ns 0ns None [] Stop None false refuses ["think"]"#]],
+    );
+    check(
+        "500 refuses=max_tokens",
+        expect!["error: `refuses=` goes with an answer of the model, for the questions that it does take"],
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The bytes of a body in chunks: its head, its framing, what keeps it alive, and bodies that no dialect would send.
 
-use super::{EVENTS, End, HTML, JSON, LONG, Scene};
+use super::{End, HTML, JSON, LONG, Scene};
 use crate::{
     discord::time::now_ms,
     providers::{
@@ -11,6 +11,7 @@ use crate::{
 };
 use std::{io, time::Duration};
 
+const EVENTS: &str = "text/event-stream";
 /// Where `endless` ends after all, in chunks: more than any client should read.
 const ENDLESS: usize = 4_000_000;
 
@@ -45,7 +46,7 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// Waits within a stream, with the comments that keep it alive.
+    /// Waits within a stream, with the comments that keep it alive, or what the dialect has instead of them.
     pub(super) async fn wait(&self, wire: &mut Wire, time: Duration) -> io::Result<()> {
         let Some(every) = self.behaviour.keepalive.filter(|_| self.streams()) else {
             return wire.pause(time).await;
@@ -53,7 +54,7 @@ impl Scene<'_> {
         let mut left = time;
         while left > every {
             wire.pause(every).await?;
-            self.chunk(wire, ": keep-alive\n\n").await?;
+            self.chunk(wire, self.dialect.framed().comment).await?;
             left -= every;
         }
         wire.pause(left).await
@@ -63,16 +64,19 @@ impl Scene<'_> {
     pub(super) async fn raw(&self, wire: &mut Wire, status: u16, pieces: &[Vec<u8>]) -> io::Result<End> {
         let first = pieces.iter().flatten().find(|byte| !byte.is_ascii_whitespace());
         let content_type = match first {
+            // Where streams are JSON as well, only what failed is a document.
+            Some(b'{') if self.streams() && status == 200 && self.streamed() != EVENTS => self.streamed(),
             Some(b'{' | b'[') => JSON,
             Some(b'<') => HTML,
-            _ => EVENTS,
+            _ => self.streamed(),
         };
+        let reply = self.reply("");
         self.head(wire, status, content_type).await?;
         let mut fault = self.behaviour.fault.as_ref();
         for number in 0..=pieces.len() {
             let piece = pieces.get(number);
             if let Some(Fault { kind, .. }) = fault.take_if(|it| number >= it.after || piece.is_none())
-                && let Some(end) = self.break_off(wire, kind, "").await?
+                && let Some(end) = self.break_off(wire, &reply, kind, "").await?
             {
                 return Ok(end);
             }
@@ -86,18 +90,23 @@ impl Scene<'_> {
 
     /// A stream that goes on until the client has gone.
     pub(super) async fn endless(&self, wire: &mut Wire, what: Endless) -> io::Result<End> {
-        let reply = self.reply("");
+        let mut reply = self.reply("");
+        if what == Endless::Thoughts {
+            reply.reasoning = Some("");
+        }
+        let framed = self.dialect.framed();
+        let opening = self.dialect.opening(&reply);
         let piece = match what {
             Endless::Text => self.dialect.piece(&reply, "again and "),
             Endless::Thoughts => self.dialect.reasoning(&reply, "hm, "),
-            Endless::Comments => ": nothing yet\n\n".into(),
-            Endless::Events => "data:\n\n".into(),
+            Endless::Comments => framed.comment.into(),
+            Endless::Events => framed.empty.into(),
             Endless::Line => "x".repeat(1024),
         };
-        self.head(wire, 200, EVENTS).await?;
+        self.head(wire, 200, framed.content_type).await?;
         match what {
-            Endless::Line => self.chunk(wire, "data: ").await?,
-            _ => self.chunk(wire, self.dialect.opening(&reply)).await?,
+            Endless::Line => self.chunk(wire, framed.line).await?,
+            _ => self.chunk(wire, opening).await?,
         }
         if piece.is_empty() {
             // A dialect that has no place for thoughts keeps them to itself.
