@@ -139,25 +139,13 @@ pub fn router(config: &Config, env: &Env, rng: fastrand::Rng) -> Result<Router, 
     Ok(Router::new(players, settings(&config.router), rng))
 }
 
-fn player(
-    config: &Config,
-    provider: &config::ProviderConfig,
-    place: usize,
-    env: &Env,
-    clients: &mut Clients,
-) -> Result<Player, Problem> {
-    let api_key = provider.api_key(env)?;
-    let limits = provider.time_limits(&config.router);
-    let ceilings = Ceilings {
-        concurrent: provider.max_concurrent,
-        requests_per_minute: provider.requests_per_minute,
-        tokens_per_minute: provider.tokens_per_minute,
-        daily_budget: provider.daily_budget,
-    };
-    let (weight, price) = (provider.weight, provider.price.map(|it| (it.input, it.output)));
-    let key = format!("providers[{place}]");
-    let unfit = |what: String| Problem::new(key.clone(), what, "correct the provider's table".to_owned());
-    let spec = ProviderSpec {
+/// What a provider is made from, key and all.
+///
+/// # Errors
+/// Its key is not where its table says, or cannot be one.
+pub fn spec(provider: &config::ProviderConfig, env: &Env) -> Result<ProviderSpec, Problem> {
+    let headers = provider.extra_headers.iter();
+    Ok(ProviderSpec {
         name: provider.name.clone(),
         kind: match provider.kind {
             config::Kind::OpenAi => providers::Kind::OpenAi,
@@ -168,16 +156,36 @@ fn player(
             config::Kind::Ollama => providers::Kind::Ollama,
         },
         base_url: provider.base_url.clone(),
-        api_key,
-        key_header: None,
-        headers: std::collections::BTreeMap::new(),
-        query: std::collections::BTreeMap::new(),
-        body: serde_json::Map::new(),
-        temperature: None,
+        api_key: provider.api_key(env)?,
+        key_header: provider.key_header().map(str::to_owned),
+        headers: headers.map(|(name, value)| (name.to_owned(), value.clone())).collect(),
+        query: provider.extra_query.clone(),
+        body: provider.extra_body.clone(),
+        temperature: provider.temperature,
         model: provider.model.clone(),
         context_window: provider.context_window,
-        price,
+        price: provider.price.map(|it| (it.input, it.output)),
+    })
+}
+
+fn player(
+    config: &Config,
+    provider: &config::ProviderConfig,
+    place: usize,
+    env: &Env,
+    clients: &mut Clients,
+) -> Result<Player, Problem> {
+    let spec = spec(provider, env)?;
+    let limits = provider.time_limits(&config.router);
+    let ceilings = Ceilings {
+        concurrent: provider.max_concurrent,
+        requests_per_minute: provider.requests_per_minute,
+        tokens_per_minute: provider.tokens_per_minute,
+        daily_budget: provider.daily_budget,
     };
+    let (weight, price) = (provider.weight, spec.price);
+    let key = format!("providers[{place}]");
+    let unfit = |what: String| Problem::new(key.clone(), what, "correct the provider's table".to_owned());
     let client = clients
         .get(limits.connect, &provider.base_url)
         .map_err(|failure| unfit(format!("the HTTP client could not be made: {failure}")))?;

@@ -7,8 +7,10 @@
 //! its type and the guess at a misspelt key all follow from the field; `config/neverdark.toml` explains it to people, and a
 //! test says so if it does not.
 
+mod address;
 mod check;
-mod discover;
+mod complete;
+mod extras;
 mod layers;
 mod problem;
 mod secrets;
@@ -16,10 +18,14 @@ mod settings;
 mod show;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_vendors;
 mod validate;
 mod values;
+mod vendors;
 mod words;
 
+pub use extras::Headers;
 pub use problem::{Problem, Problems};
 pub use secrets::Env;
 pub use settings::{
@@ -30,8 +36,9 @@ pub use show::effective_toml;
 pub use validate::{require_providers, validate, warnings};
 pub use values::{
     Footer, HedgeAfter, Kind, LogFormat, OnBrokenStream, Price, Rate, RegisterCommands, RespondTo,
-    StallTimeout, Strategy,
+    StallTimeout, Strategy, TrainsOnData,
 };
+pub use vendors::{Model, Vendor};
 
 use ::config::ValueKind;
 use check::{Checked, Shape, check};
@@ -54,7 +61,7 @@ pub struct Loaded {
     pub config: Config,
     /// The file that was read; none when there is none.
     pub file: Option<PathBuf>,
-    /// Settings that have no effect yet.
+    /// Settings that have no effect yet, and keys that were kept back.
     pub warnings: Vec<Problem>,
     /// What else an operator may like to know, each a sentence without its full stop.
     pub notes: Vec<String>,
@@ -103,7 +110,7 @@ fn assemble(file: Option<(&Path, &str)>, env: &Env) -> Result<Loaded, Problems> 
 
     let Checked { mut config, problems: unfit, named, places } = check(&tree, &shape, tables);
     problems.extend(unfit);
-    let notes = complete(&mut config, listed, env);
+    let (notes, kept_back) = complete(&mut config, &complete::said(&tree), listed, env);
     let placed =
         |it: Problem| Problem { place: it.place.clone().or_else(|| place_of(&it.key, &places)), ..it };
     problems.extend(validate(&config).into_iter().filter(|it| !named.contains(&it.key)).map(placed));
@@ -113,30 +120,33 @@ fn assemble(file: Option<(&Path, &str)>, env: &Env) -> Result<Loaded, Problems> 
     if !problems.is_empty() {
         return Err(Problems::sorted(problems));
     }
-    let warnings = warnings(&config).into_iter().map(placed).collect();
+    let warnings = warnings(&config).into_iter().chain(kept_back).map(placed).collect();
     Ok(Loaded { config, file: file.map(|(path, _)| path.to_owned()), warnings, notes })
 }
 
-/// Fills in what does not stand in the file: where providers were found, their usual addresses, and the providers
-/// themselves when no table names any.
-fn complete(config: &mut Config, listed: usize, env: &Env) -> Vec<String> {
-    for (index, provider) in config.providers.iter_mut().enumerate().skip(listed) {
-        provider.origin = Origin::Environment(layers::variable_name(&format!("providers[{index}]")));
-    }
-    let mut notes = Vec::new();
-    if config.providers.is_empty() {
-        (config.providers, notes) = discover::discover(env);
-    }
-    for provider in &mut config.providers {
-        if provider.base_url.is_empty() {
-            provider.kind.default_base_url().clone_into(&mut provider.base_url);
-        }
-        let end = provider.base_url.trim_end_matches('/').len();
-        provider.base_url.truncate(end);
-    }
+/// Fills in what does not stand in the file: where providers were found, what their tables leave out, and the providers
+/// themselves when no table names any. Returns notes and warnings.
+fn complete(
+    config: &mut Config,
+    said: &[complete::Said],
+    listed: usize,
+    env: &Env,
+) -> (Vec<String>, Vec<Problem>) {
     let end = config.discord.api_base.trim_end_matches('/').len();
     config.discord.api_base.truncate(end);
-    notes
+    if config.providers.is_empty() {
+        let notes;
+        (config.providers, notes) = complete::discover(env);
+        return (notes, Vec::new());
+    }
+    let mut warnings = Vec::new();
+    for (index, (provider, said)) in config.providers.iter_mut().zip(said).enumerate() {
+        if index >= listed {
+            provider.origin = Origin::Environment(layers::variable_name(&format!("providers[{index}]")));
+        }
+        warnings.extend(complete::complete(index, provider, said, env));
+    }
+    (Vec::new(), warnings)
 }
 
 /// Where this key was written, or else the table that it is missing from, or else what stands beside it.

@@ -1,13 +1,10 @@
 //! What fuzzing asks of the readers: no input panics, spins or says more than it has, and how the bytes fall changes nothing.
 //!
-//! The room `providers` is built here from its own files, without the rest of the program: it knows only `message` and `outcome`,
+//! The room `providers` is built here from its own files (links to them lie beside this one), without the rest of the program: it knows only `message` and `outcome`,
 //! and so a build takes a minute.
 
-#[path = "../../src/message.rs"]
 pub mod message;
-#[path = "../../src/outcome.rs"]
 pub mod outcome;
-#[path = "../../src/providers.rs"]
 pub mod providers;
 
 use message::UnixMillis;

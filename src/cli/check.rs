@@ -4,7 +4,7 @@ use super::Exit;
 use crate::{
     app,
     chat::Chat,
-    config::{self, Config, Env, Loaded},
+    config::{self, Config, Env, Loaded, ProviderConfig, TrainsOnData},
     discord::{
         GatewayFailure,
         rest::{Application, RestError},
@@ -37,6 +37,10 @@ struct Findings {
     good: Vec<String>,
     warnings: Vec<String>,
     problems: Vec<String>,
+    /// What else there is to know, each a sentence without its full stop.
+    notes: Vec<String>,
+    /// One object a provider, for programs.
+    providers: Vec<serde_json::Value>,
     invite: Option<String>,
 }
 
@@ -47,20 +51,24 @@ pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env
         Err(problems) => found.problems.extend(problems.0.iter().map(ToString::to_string)),
     }
     if arguments.json {
-        let Findings { good, warnings, problems, invite } = &found;
+        let Findings { good, warnings, problems, notes, providers, invite } = &found;
         say_line!(
             "{}",
-            json!({"ok": problems.is_empty(), "good": good, "warnings": warnings, "problems": problems, "invite": invite})
+            json!({
+                "ok": problems.is_empty(), "good": good, "warnings": warnings, "problems": problems, "notes": notes,
+                "providers": providers, "invite": invite,
+            })
         );
     } else {
-        for line in &found.good {
-            say_line!("ok       {line}");
-        }
-        for line in &found.warnings {
-            say_line!("warning  {line}");
-        }
-        for line in &found.problems {
-            say_line!("PROBLEM  {line}");
+        for (mark, lines) in [
+            ("ok     ", &found.good),
+            ("note   ", &found.notes),
+            ("warning", &found.warnings),
+            ("PROBLEM", &found.problems),
+        ] {
+            for line in lines {
+                say_line!("{mark}  {}", line.replace('\n', "\n         "));
+            }
         }
         if let Some(invite) = &found.invite {
             say_line!("\nInvite the bot with: {invite}");
@@ -81,11 +89,45 @@ async fn look(loaded: &Loaded, env: &Env, offline: bool, found: &mut Findings) {
         None => "configuration: defaults and environment".to_owned(),
     });
     found.warnings.extend(warnings.iter().map(ToString::to_string));
-    found.warnings.extend(notes.iter().cloned());
+    found.notes.extend(notes.iter().cloned());
+    training(config, found);
     providers(config, env, offline, found).await;
     store(config, found).await;
     if config.discord.enabled {
         discord(config, env, offline, found).await;
+    }
+}
+
+/// Who trains models on what is sent, and what that means for a bot in Discord.
+///
+/// Discord's Developer Terms 5b and 12a, and its Developer Policy 21 (as of 2024-07-08).
+fn training(config: &Config, found: &mut Findings) {
+    const TERMS: &str = "Discord's terms let messages go only to providers that have agreed in writing to use them for you alone \
+                         (Developer Terms 5b and 12a), and forbid training models on them (Developer Policy 21)";
+    for ProviderConfig { name, vendor, kind, model, trains_on_data, .. } in &config.providers {
+        found.providers.push(json!({
+            "name": name, "vendor": vendor, "kind": kind, "model": model, "trains_on_data": trains_on_data,
+        }));
+    }
+    let who = |wanted| {
+        let of = config.providers.iter().filter(|it| it.trains_on_data == wanted);
+        of.map(|it| it.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let (no, yes, unknown) = (who(TrainsOnData::No), who(TrainsOnData::Yes), who(TrainsOnData::Unknown));
+    if !no.is_empty() {
+        found.good.push(format!("no training on what is sent to: {no}"));
+    }
+    if config.discord.enabled && !yes.is_empty() {
+        found.warnings.push(format!(
+            "models are trained on what is sent to: {yes}. {TERMS}.\nTake a plan without training and set trains_on_data = false, \
+             or remove the provider."
+        ));
+    }
+    if config.discord.enabled && !unknown.is_empty() {
+        found.warnings.push(format!(
+            "it is not known whether models are trained on what is sent to: {unknown}. {TERMS}.\nLook it up in the terms of your \
+             plan, then set trains_on_data = false (or true) in the provider's table."
+        ));
     }
 }
 

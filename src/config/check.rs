@@ -1,6 +1,7 @@
 //! Are the keys known, and are their values of the right type? Every mistake is found, not only the first.
 
 use super::{
+    extras::FREE_TABLES,
     layers::variable_name,
     problem::{ENVIRONMENT, Problem},
     settings::{Config, ProviderConfig},
@@ -15,8 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// More providers than anybody lists; a bound, so that a slip in a variable's number makes no endless list.
 pub(super) const MOST_PROVIDERS: usize = 100;
 
-/// Tables that are read whole, since half of one means nothing.
-const WHOLE: [&str; 1] = ["price"];
+/// Whether this key's table is read whole: half of a price means nothing, and the keys of the free tables are not ours.
+fn is_whole(name: &str) -> bool {
+    name == "price" || FREE_TABLES.contains(&name)
+}
 
 /// Every key there is, each with its default, or where that says nothing another value, as an example of its type.
 pub(super) struct Shape(Json);
@@ -24,6 +27,11 @@ pub(super) struct Shape(Json);
 impl Shape {
     pub(super) fn new() -> Self {
         let provider = ProviderConfig {
+            vendor: Some("groq".to_owned()),
+            temperature: Some(0.7),
+            extra_headers: [("X-Title", "My bot")].into_iter().collect(),
+            extra_query: [("api-version".to_owned(), "2024-10-21".to_owned())].into(),
+            extra_body: std::iter::once(("reasoning_effort".to_owned(), "low".into())).collect(),
             price: Some(Price { input: 1.0, output: 1.0 }),
             daily_budget: Some(1.0),
             requests_per_minute: Some(1),
@@ -37,7 +45,12 @@ impl Shape {
         }
         example.chat.trusted_links.push("wikipedia.org".to_owned());
         example.router.order.push("openai".to_owned());
-        Self(serde_json::to_value(example).unwrap_or_default())
+        let mut shape = serde_json::to_value(example).unwrap_or_default();
+        // A header's value is masked, which would be no example.
+        if let Some(value) = shape.pointer_mut("/providers/0/extra_headers/X-Title") {
+            *value = "My bot".into();
+        }
+        Self(shape)
     }
 
     pub(super) fn root(&self) -> &Json {
@@ -119,7 +132,7 @@ impl Walk {
         shape: &Shape,
     ) -> Option<Json> {
         match (example, &value.kind) {
-            (Json::Object(keys), ValueKind::Table(table)) if !WHOLE.contains(&name) => {
+            (Json::Object(keys), ValueKind::Table(table)) if !is_whole(name) => {
                 Some(self.table(path, table, keys, shape))
             }
             (Json::Object(_), _) if path.len() == 1 => {
@@ -171,8 +184,13 @@ impl Walk {
         });
         let Err(why) = serde_json::from_value::<Config>(alone) else { return Some(json) };
         let key = key_of(path);
+        let is_table = example.is_object();
+        let json_example = example.to_string();
         let example = show::inline(example);
         let fix = match value.origin() {
+            Some(place) if place.starts_with(ENVIRONMENT) && is_table => {
+                format!("For example: {}='{json_example}'", variable_name(&key))
+            }
             Some(place) if place.starts_with(ENVIRONMENT) => {
                 format!("For example: {}={}", variable_name(&key), example.trim_matches(['"', '[', ']']))
             }
@@ -298,12 +316,13 @@ fn to_json(value: &Value) -> Json {
 
 /// Serde's sentence without Rust's names for types.
 fn plain(why: &str) -> String {
-    const WORDS: [(&str, &str); 11] = [
+    const WORDS: [(&str, &str); 12] = [
         ("expected u32", "expected a whole number from 0 on"),
         ("expected f64", "expected a number"),
         ("expected a boolean", "expected true or false"),
         ("expected a string", "expected text in quotes"),
         ("expected a sequence", "expected a list in [ ]"),
+        ("expected a map", "expected a table in { }"),
         ("invalid type: ", "got "),
         ("invalid value: ", "got "),
         ("got string ", "got "),

@@ -2,6 +2,7 @@
 
 use super::{
     check::{self, Shape},
+    extras::FREE_TABLES,
     problem::{ENVIRONMENT, Problem},
     secrets::Env,
     words::nearest,
@@ -113,6 +114,12 @@ pub(super) fn variable_name(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").to_uppercase())
 }
 
+/// Whether this is the key of a table with keys of anybody's choice. Variables' names have no small letters and no `-`, so such
+/// a table is one variable, as JSON.
+fn is_free(key: &str) -> bool {
+    key.rsplit('.').next().is_some_and(|it| FREE_TABLES.contains(&it))
+}
+
 /// A variable that names a setting.
 struct Variable<'a> {
     key: String,
@@ -127,7 +134,8 @@ impl<'a> Variable<'a> {
         for part in name.trim_start_matches(PREFIX).to_lowercase().split("__") {
             found = found.step(part)?;
         }
-        if let Some(keys) = found.shape.as_object().filter(|_| !found.key.is_empty()) {
+        let is_ours = !found.key.is_empty() && !is_free(&found.key);
+        if let Some(keys) = found.shape.as_object().filter(|_| is_ours) {
             let first = keys.keys().next().map_or("", String::as_str);
             let example = variable_name(&format!("{}.{first}", found.key));
             let fix = format!("Set its keys one by one, such as {example}.");
@@ -142,6 +150,11 @@ impl<'a> Variable<'a> {
 
     fn step(self, part: &str) -> Result<Self, Problem> {
         match self.shape {
+            _ if is_free(&self.key) => {
+                let message = format!("the keys of `{}` cannot be set one by one", self.key);
+                let fix = format!("Write the whole table as JSON in {}.", variable_name(&self.key));
+                Err(Problem::new(&self.key, message, fix))
+            }
             serde_json::Value::Object(keys) => {
                 let key = if self.key.is_empty() { part.to_owned() } else { format!("{}.{part}", self.key) };
                 match keys.get(part) {
@@ -220,8 +233,31 @@ fn typed(value: &str, shape: &serde_json::Value, place: &String) -> ValueKind {
             let parts = bare.split(',').map(|it| it.trim().trim_matches('"')).filter(|it| !it.is_empty());
             ValueKind::Array(parts.map(|it| Value::new(Some(place), it)).collect())
         }
-        serde_json::Value::Null | serde_json::Value::String(_) | serde_json::Value::Object(_) => text(),
+        serde_json::Value::Object(_) => match serde_json::from_str(value) {
+            Ok(table @ serde_json::Value::Object(_)) => from_json(table, place).kind,
+            _ => text(),
+        },
+        serde_json::Value::Null | serde_json::Value::String(_) => text(),
     }
+}
+
+fn from_json(value: serde_json::Value, place: &String) -> Value {
+    let kind = match value {
+        serde_json::Value::Null => ValueKind::Nil,
+        serde_json::Value::Bool(it) => ValueKind::Boolean(it),
+        serde_json::Value::Number(it) => match it.as_i64() {
+            Some(whole) => ValueKind::I64(whole),
+            None => it.as_f64().map_or(ValueKind::Nil, ValueKind::Float),
+        },
+        serde_json::Value::String(it) => ValueKind::String(it),
+        serde_json::Value::Array(items) => {
+            ValueKind::Array(items.into_iter().map(|it| from_json(it, place)).collect())
+        }
+        serde_json::Value::Object(keys) => {
+            ValueKind::Table(keys.into_iter().map(|(key, it)| (key, from_json(it, place))).collect())
+        }
+    };
+    Value::new(Some(place), kind)
 }
 
 /// A file while it is read.

@@ -133,7 +133,7 @@ impl ProviderConfig {
         let name = variable(&self.api_key_env);
         let Some(text) = env.get(&self.api_key_env) else {
             let message = format!("provider `{}` has no key: {name} is not set", self.name);
-            let fix = format!("Set {name}, or remove api_key_env if this provider needs no key.");
+            let fix = format!("Set {name}; or write api_key_env = \"\" if this provider needs no key.");
             return Err(Problem::new(key("api_key_env"), message, fix));
         };
         clean(text, "Bearer ").map(Some).ok_or_else(|| wrong("api_key_env", &name))

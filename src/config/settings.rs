@@ -1,14 +1,22 @@
 //! Every setting, its meaning and its default; `config/neverdark.toml` says the same for people, and a test compares them.
 
 use super::{
+    extras::Headers,
     values::{
         Footer, HedgeAfter, Kind, LogFormat, OnBrokenStream, Price, Rate, RegisterCommands, RespondTo,
-        StallTimeout, Strategy,
+        StallTimeout, Strategy, TrainsOnData,
     },
+    vendors::Vendor,
     words::{ids, maybe, off, text},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+use serde_json::{Map, Value};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -213,6 +221,8 @@ pub struct RouterConfig {
     pub on_broken_stream: OnBrokenStream,
     /// Answers that are given again.
     pub cache: Cache,
+    /// Origins at which a local server is looked for when nothing else makes a provider; empty: nowhere.
+    pub local_servers: Vec<String>,
 }
 
 impl Default for RouterConfig {
@@ -235,9 +245,14 @@ impl Default for RouterConfig {
             health_check: Some(Duration::from_secs(30)),
             on_broken_stream: OnBrokenStream::Rewrite,
             cache: Cache::default(),
+            local_servers: LOCAL_SERVERS.map(str::to_owned).to_vec(),
         }
     }
 }
+
+/// The usual ports of Ollama, llama.cpp's server, LM Studio and vLLM.
+const LOCAL_SERVERS: [&str; 4] =
+    ["http://127.0.0.1:11434", "http://127.0.0.1:8080", "http://127.0.0.1:1234", "http://127.0.0.1:8000"];
 
 /// `router.backoff`: full jitter, so each pause is drawn between zero and its bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -314,9 +329,13 @@ impl Default for Cache {
 pub struct ProviderConfig {
     /// The name in footers, commands and the ledger: lower-case letters, digits, `.`, `_` and `-`.
     pub name: String,
-    /// Its dialect.
+    /// Whose table entry fills in what this one leaves out. Loading fills it in from the name, the kind or the address; none: of
+    /// no vendor that is known.
+    pub vendor: Option<String>,
+    /// Its dialect. Loading fills it in where the file leaves it out, and likewise `base_url`, `api_key_env`, `model`,
+    /// `context_window`, `price` and `trains_on_data`.
     pub kind: Kind,
-    /// What its paths are put behind, without a slash at its end. Loading fills it in where the file leaves it out.
+    /// What its paths are put behind, without a slash at its end.
     pub base_url: String,
     /// The environment variable that holds its key; empty: none.
     pub api_key_env: String,
@@ -325,6 +344,17 @@ pub struct ProviderConfig {
     pub api_key_file: Option<PathBuf>,
     /// The model asked for.
     pub model: String,
+    /// How freely the model chooses its words; none: as the vendor likes it.
+    pub temperature: Option<f64>,
+    /// Headers that go with every call. Their values are shown to nobody.
+    #[serde(skip_serializing_if = "Headers::is_empty")]
+    pub extra_headers: Headers,
+    /// What is added to every address after the `?`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub extra_query: BTreeMap<String, String>,
+    /// Keys that are added to every question.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub extra_body: Map<String, Value>,
     /// Its share under the strategy `weighted`.
     pub weight: u32,
     /// The most calls at once; zero: no ceiling.
@@ -339,6 +369,8 @@ pub struct ProviderConfig {
     pub price: Option<Price>,
     /// The most money a day.
     pub daily_budget: Option<f64>,
+    /// Whether its vendor trains models on what it is sent.
+    pub trains_on_data: TrainsOnData,
     /// Instead of the router's.
     #[serde(with = "maybe")]
     pub connect_timeout: Option<Duration>,
@@ -360,11 +392,16 @@ impl Default for ProviderConfig {
     fn default() -> Self {
         Self {
             name: String::new(),
+            vendor: None,
             kind: Kind::OpenAi,
             base_url: String::new(),
             api_key_env: String::new(),
             api_key_file: None,
             model: String::new(),
+            temperature: None,
+            extra_headers: Headers::default(),
+            extra_query: BTreeMap::new(),
+            extra_body: Map::new(),
             weight: 1,
             max_concurrent: 64,
             requests_per_minute: None,
@@ -372,6 +409,7 @@ impl Default for ProviderConfig {
             context_window: 128_000,
             price: None,
             daily_budget: None,
+            trains_on_data: TrainsOnData::Unknown,
             connect_timeout: None,
             first_token_timeout: None,
             stall_timeout: None,
@@ -405,6 +443,18 @@ pub struct TimeLimits {
 }
 
 impl ProviderConfig {
+    /// The vendor that is known of it.
+    #[must_use]
+    pub fn known_vendor(&self) -> Option<&'static Vendor> {
+        self.vendor.as_deref().and_then(Vendor::named)
+    }
+
+    /// The header that carries its key, where that is not the one of its dialect.
+    #[must_use]
+    pub fn key_header(&self) -> Option<&'static str> {
+        self.known_vendor()?.key_header.as_deref()
+    }
+
     /// The router's time limits, with those that this provider's table sets again.
     #[must_use]
     pub fn time_limits(&self, router: &RouterConfig) -> TimeLimits {

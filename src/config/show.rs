@@ -7,8 +7,8 @@ use std::{fmt, fmt::Write as _};
 
 /// Writes every setting as TOML that loads as the same configuration.
 ///
-/// No secret is in it: settings only name where secrets are. A provider that was found in the environment becomes a
-/// table like the others.
+/// No secret is in it: settings only name where secrets are, and the values of `extra_headers` are masked (so that these have
+/// to be written again). A provider that was found in the environment becomes a table like the others.
 #[must_use]
 pub fn effective_toml(config: &Config) -> String {
     let mut out = String::new();
@@ -50,10 +50,16 @@ pub(super) fn inline(value: &Json) -> String {
         Json::String(_) => value.to_string().replace('\u{7f}', "\\u007f"),
         Json::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
         Json::Object(keys) => {
-            let keys: Vec<_> = keys.iter().map(|(key, value)| format!("{key} = {}", inline(value))).collect();
-            format!("{{ {} }}", keys.join(", "))
+            let pair = |(name, value): (&String, &Json)| format!("{} = {}", key(name), inline(value));
+            format!("{{ {} }}", keys.iter().map(pair).collect::<Vec<_>>().join(", "))
         }
     }
+}
+
+/// A key, in quotes where TOML wants them.
+fn key(name: &str) -> String {
+    let is_bare = |it: char| it.is_ascii_alphanumeric() || "_-".contains(it);
+    if !name.is_empty() && name.chars().all(is_bare) { name.to_owned() } else { inline(&Json::from(name)) }
 }
 
 /// A section's keys in the order of its struct, which a JSON map would lose.

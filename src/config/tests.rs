@@ -1,8 +1,8 @@
 //! What people are told about their configuration, and that the reference file tells the truth.
 
 use super::{
-    Config, Env, Loaded, Origin, Problems, ProviderConfig, Rate, RegisterCommands, assemble, effective_toml,
-    load,
+    Config, Env, Loaded, Origin, Problems, ProviderConfig, Rate, RegisterCommands, Vendor, assemble,
+    effective_toml, load,
 };
 use expect_test::{Expect, expect};
 use secrecy::ExposeSecret as _;
@@ -160,7 +160,7 @@ key_env = "STORE_KEY"
 "#,
         &[("NEVERDARK__LOG__LEVEL", "loud")],
         &expect![[r#"
-            13 problems in the configuration:
+            12 problems in the configuration:
               1. bot.toml:3: `chat.max_parts` is 99, and must be from 1 to 10
                  A longer answer is sent as a file, so nothing is lost with fewer parts.
               2. bot.toml:4: unknown key `chat.edit_intervall`: did you mean `edit_interval`?
@@ -172,20 +172,18 @@ key_env = "STORE_KEY"
               5. bot.toml:10: `router.backoff.base` is longer than `router.backoff.max`
                  Lower the first or raise the second.
               6. bot.toml:12: `providers[0].model` is missing
-                 Name the model to ask for, such as model = "gpt-4o-mini".
-              7. bot.toml:14: kind `anthropic` is not in this version yet; these are: openai, completions
-                 Many vendors also answer in the dialect `openai`: set that kind and its base_url, or remove the table.
-              8. bot.toml:15: `providers[0].base_url` must begin with https:// or http://
+                 Name the model to ask for, such as model = "gpt-6-luna".
+              7. bot.toml:15: `providers[0].base_url` must begin with https:// or http://
                  Write it like "https://api.anthropic.com/v1", or leave it out.
-              9. bot.toml:18: `providers[1].name` is `Open AI`, and footers and commands need a simpler name
+              8. bot.toml:18: `providers[1].name` is `Open AI`, and footers and commands need a simpler name
                  Use a-z, 0-9, `.`, `_` and `-` only, at most 32 of them.
-             10. bot.toml:19: unknown key `providers[1].modle`: did you mean `model`?
+              9. bot.toml:19: unknown key `providers[1].modle`: did you mean `model`?
                  Write `model`, or remove it.
-             11. bot.toml:22: `store.url` must begin with sqlite: and name a file
+             10. bot.toml:22: `store.url` must begin with sqlite: and name a file
                  Write "sqlite://neverdark.db", or "sqlite::memory:" to keep nothing.
-             12. bot.toml:23: `store.key_env` asks for encryption at rest, which is not in this version yet
+             11. bot.toml:23: `store.key_env` asks for encryption at rest, which is not in this version yet
                  Remove it and know that message text is then stored as it is, for example on an encrypted disk.
-             13. environment variable NEVERDARK__LOG__LEVEL: `log.level` has `loud`, which is no level
+             12. environment variable NEVERDARK__LOG__LEVEL: `log.level` has `loud`, which is no level
                  Use off, error, warn, info, debug, trace; or by target, such as "info,neverdark=debug".
         "#]],
     );
@@ -318,36 +316,63 @@ fn well_known_keys_make_providers_when_no_table_does() {
     let env = [
         ("OPENAI_API_KEY", "sk-1"),
         ("INTERWEST_API_KEY", "iw-1"),
-        ("GEMINI_API_KEY", "g-1"),
+        ("GEMINI_API_KEY", ""),
+        ("GOOGLE_API_KEY", "g-1"),
         ("ANTHROPIC_API_KEY", ""),
+        // These open more than models: nobody who set them meant to be asked for answers.
+        ("HF_TOKEN", "hf-1"),
+        ("GITHUB_TOKEN", "gh-1"),
     ];
     check(
         REFERENCE,
         &env,
         &expect![[r#"
-        [[providers]]
-        name = "openai"
-        kind = "openai"
-        base_url = "https://api.openai.com/v1"
-        api_key_env = "OPENAI_API_KEY"
-        model = "gpt-4o-mini"
-        weight = 1
-        max_concurrent = 64
-        context_window = 128000
-        [[providers]]
-        name = "interwest"
-        kind = "completions"
-        base_url = "https://api.interwest.ai/v1"
-        api_key_env = "INTERWEST_API_KEY"
-        model = "interwest-1"
-        weight = 1
-        max_concurrent = 64
-        context_window = 128000
-        note: GEMINI_API_KEY is set, but kind `gemini` is not in this version yet: it makes no provider
-    "#]],
+            [[providers]]
+            name = "openai"
+            vendor = "openai"
+            kind = "openai"
+            base_url = "https://api.openai.com/v1"
+            api_key_env = "OPENAI_API_KEY"
+            model = "gpt-6-luna"
+            extra_body = { reasoning_effort = "none" }
+            weight = 1
+            max_concurrent = 64
+            context_window = 1050000
+            price = { input = 0.1, output = 0.5 }
+            trains_on_data = false
+            [[providers]]
+            name = "gemini"
+            vendor = "gemini"
+            kind = "gemini"
+            base_url = "https://generativelanguage.googleapis.com/v1beta"
+            api_key_env = "GOOGLE_API_KEY"
+            model = "gemini-3.5-flash-lite"
+            weight = 1
+            max_concurrent = 64
+            context_window = 1048576
+            price = { input = 0.3, output = 2.5 }
+            trains_on_data = "unknown"
+            [[providers]]
+            name = "interwest"
+            vendor = "interwest"
+            kind = "completions"
+            base_url = "https://api.interwest.ai/v1"
+            api_key_env = "INTERWEST_API_KEY"
+            model = "interwest-1"
+            weight = 1
+            max_concurrent = 64
+            context_window = 128000
+            trains_on_data = "unknown"
+            note: no table names a provider; keys in the environment make the list: openai (OPENAI_API_KEY, gpt-6-luna), gemini (GOOGLE_API_KEY, gemini-3.5-flash-lite), interwest (INTERWEST_API_KEY, interwest-1)
+        "#]],
     );
     let config = read(REFERENCE, &env).unwrap().config;
     assert_eq!(config.providers[0].origin, Origin::Environment("OPENAI_API_KEY".to_owned()));
+    assert_eq!(
+        config.providers[1].origin,
+        Origin::Environment("GOOGLE_API_KEY".to_owned()),
+        "the second name"
+    );
     assert_eq!(read(MINIMAL, &env).unwrap().config.providers.len(), 1, "a table switches discovery off");
 }
 
@@ -498,6 +523,7 @@ fn settings_without_effect_are_told() {
             cache = { entries = 0, ttl = "10m" }
             [[providers]]
             name = "openai"
+            vendor = "openai"
             kind = "openai"
             base_url = "https://api.openai.com/v1"
             api_key_env = "OPENAI_API_KEY"
@@ -507,6 +533,7 @@ fn settings_without_effect_are_told() {
             context_window = 128000
             price = { input = 1.0, output = 2.0 }
             daily_budget = 5.0
+            trains_on_data = false
             warning: bot.toml:2: `limits.per_user` has no effect yet in this version
             Remove it, or leave it for a later version.
             warning: bot.toml:3: `limits.per_channel` has no effect yet in this version
@@ -532,8 +559,15 @@ fn values_arrive_as_they_were_meant() {
 
 #[test]
 fn the_shown_configuration_loads_as_itself() {
-    for toml in [MINIMAL, &uncommented()] {
-        let config = read(toml, &[]).unwrap().config;
+    // All but the values of headers, which it hides.
+    let reference = uncommented().replace("\nextra_headers", "\n# extra_headers");
+    for toml in [
+        MINIMAL,
+        &reference,
+        "[[providers]]\nname = \"groq\"\n",
+        "[[providers]]\nname = \"a\"\nmodel = \"m\"\nbase_url = \"http://a\"\n",
+    ] {
+        let config = read(toml, &[("OPENAI_API_KEY", "k")]).unwrap().config;
         let shown = effective_toml(&config);
         assert_eq!(read(&shown, &[]).unwrap().config, config, "{shown}");
     }
@@ -569,9 +603,11 @@ fn the_reference_changes_nothing_as_it_is() {
 fn every_default_in_the_reference_is_the_real_one() {
     let loaded = read(&uncommented(), &[]).unwrap();
     assert_eq!(Config { providers: Vec::new(), ..loaded.config.clone() }, Config::default());
-    // The first example shows each default of a table, apart from what a person must choose.
+    // The first example shows each default of a table, apart from what a person may choose.
     let usual = ProviderConfig::default();
     let first = &loaded.config.providers[0];
+    assert_eq!(first.known_vendor(), Vendor::named("openai"));
+    assert_eq!(first.price, Vendor::named("openai").unwrap().model(&first.model).unwrap().price);
     assert_eq!(
         (first.kind, first.weight, first.max_concurrent, first.context_window),
         (usual.kind, usual.weight, usual.max_concurrent, usual.context_window)
@@ -611,6 +647,16 @@ fn secret(read: Result<impl Into<Option<secrecy::SecretString>>, super::Problem>
         Ok(Some(secret)) => secret.expose_secret().to_owned(),
         Ok(None) => "none".to_owned(),
         Err(problem) => problem.to_string(),
+    }
+}
+
+#[test]
+fn every_vendor_is_in_the_reference() {
+    let text = REFERENCE.replace("\n#", "");
+    for vendor in Vendor::all() {
+        assert!(text.contains(&format!(" {}", vendor.name)), "{}", vendor.name);
+        let by_key = vendor.key_env.first().filter(|_| vendor.default_model.is_some());
+        assert!(by_key.is_none_or(|it| text.contains(it)), "{by_key:?}");
     }
 }
 
@@ -670,8 +716,8 @@ fn a_provider_has_its_key_or_none_or_a_problem() {
     check(
         "B_KEY",
         &expect![[r#"
-        provider `a` has no key: B_KEY is not set
-        Set B_KEY, or remove api_key_env if this provider needs no key."#]],
+            provider `a` has no key: B_KEY is not set
+            Set B_KEY; or write api_key_env = "" if this provider needs no key."#]],
     );
 }
 

@@ -1,10 +1,13 @@
 //! Do the settings make sense, each and together? Pure: it looks at nothing but the settings.
 
 use super::{
+    address::Address,
+    extras,
     problem::Problem,
     secrets::is_variable_name,
     settings::{ChatConfig, Config, LimitsConfig, ProviderConfig, RouterConfig},
-    values::{HedgeAfter, Kind, StallTimeout},
+    values::{HedgeAfter, StallTimeout},
+    vendors::Vendor,
     words::nearest,
 };
 use std::{collections::BTreeSet, fmt::Display, time::Duration};
@@ -66,8 +69,8 @@ pub fn require_providers(config: &Config) -> Result<(), Problem> {
     if !config.providers.is_empty() {
         return Ok(());
     }
-    let fix =
-        "Set OPENAI_API_KEY or INTERWEST_API_KEY, or add a [[providers]] table to the configuration file.";
+    let fix = "Set a vendor's key, such as OPENAI_API_KEY or ANTHROPIC_API_KEY, or add a [[providers]] table to the configuration \
+               file.";
     Err(Problem::new("providers", "there is no provider, so nobody can answer", fix))
 }
 
@@ -133,10 +136,7 @@ impl Found {
 
 fn discord(config: &Config, found: &mut Found) {
     let discord = &config.discord;
-    if let Err(why) = web_address(&discord.api_base).and_then(|path| match path {
-        "" => Ok(()),
-        _ => Err("has a path, and must end with the host or port"),
-    }) {
+    if let Err(why) = origin(&discord.api_base) {
         let fix = "Write scheme and host only, such as \"https://discord.com\" or \"http://127.0.0.1:8080\".";
         found.add("discord.api_base", format!("`discord.api_base` {why}"), fix);
     }
@@ -203,6 +203,24 @@ fn router(router: &RouterConfig, found: &mut Found) {
     if router.cache.entries > 0 {
         found.some_time("router.cache.ttl", router.cache.ttl);
     }
+    for address in &router.local_servers {
+        if let Err(why) = origin(address) {
+            let message = format!("an address of `router.local_servers` {why}");
+            found.add(
+                "router.local_servers",
+                message,
+                "Write scheme, host and port only, such as \"http://127.0.0.1:11434\".",
+            );
+        }
+    }
+}
+
+/// Whether this is scheme, host and port only; the error is a clause that says what is wrong.
+fn origin(address: &str) -> Result<(), &'static str> {
+    match Address::parse(address)?.path {
+        "" => Ok(()),
+        _ => Err("has a path, and must end with the host or port"),
+    }
 }
 
 fn order(config: &Config, found: &mut Found) {
@@ -229,19 +247,10 @@ fn order(config: &Config, found: &mut Found) {
 fn provider(index: usize, provider: &ProviderConfig, all: &[ProviderConfig], found: &mut Found) {
     let key = |name: &str| format!("providers[{index}].{name}");
     name(index, provider, all, found);
-    if !provider.kind.is_built() {
-        let names = list(Kind::ALL.iter().filter(|it| it.is_built()));
-        let message = format!("kind `{}` is not in this version yet; these are: {names}", provider.kind);
-        let fix = "Many vendors also answer in the dialect `openai`: set that kind and its base_url, or remove the table.";
-        found.add(key("kind"), message, fix);
-    }
+    place(provider, &key, found);
     if provider.model.trim().is_empty() {
         let message = format!("`{}` is missing", key("model"));
-        found.add(key("model"), message, "Name the model to ask for, such as model = \"gpt-4o-mini\".");
-    }
-    if let Err(why) = web_address(&provider.base_url) {
-        let fix = format!("Write it like \"{}\", or leave it out.", provider.kind.default_base_url());
-        found.add(key("base_url"), format!("`{}` {why}", key("base_url")), fix);
+        found.add(key("model"), message, "Name the model to ask for, such as model = \"gpt-6-luna\".");
     }
     found.variable(&key("api_key_env"), &provider.api_key_env);
     if !provider.api_key_env.is_empty() && provider.api_key_file.is_some() {
@@ -249,6 +258,50 @@ fn provider(index: usize, provider: &ProviderConfig, all: &[ProviderConfig], fou
         found.add(key("api_key_file"), message, "Keep one of them.");
     }
     found.least(&key("context_window"), provider.context_window, 1);
+    if let Some(warmth) = provider.temperature.filter(|it| !(0.0..=2.0).contains(it)) {
+        let message = format!("`{}` is {warmth}, and must be from 0 to 2", key("temperature"));
+        found.add(key("temperature"), message, "0 is sober, 1 is usual; some vendors stop at 1.");
+    }
+    for (name, message, fix) in extras::problems(provider) {
+        found.add(key(name), format!("providers[{index}]: {message}"), fix);
+    }
+    money(provider, &key, found);
+    time_limits(provider, &key, found);
+}
+
+/// Vendor and address.
+fn place(provider: &ProviderConfig, key: &dyn Fn(&str) -> String, found: &mut Found) {
+    let names = || Vendor::all().iter().map(|it| it.name.as_str());
+    let vendor = provider.known_vendor();
+    if let Some(name) = provider.vendor.as_deref().filter(|_| vendor.is_none()) {
+        let message = format!("`{}` is `{name}`, and no vendor of that name is known", key("vendor"));
+        let fix = match nearest(name, names()) {
+            Some(meant) => format!("Did you mean `{meant}`?"),
+            None => {
+                format!("Remove it and write kind and base_url instead, or use one of: {}.", list(names()))
+            }
+        };
+        found.add(key("vendor"), message, fix);
+    }
+    if provider.base_url.is_empty() {
+        let whose = vendor.map_or_else(String::new, |it| format!(" of {}", it.name));
+        let message = format!(
+            "`{}` is missing: no address{whose} in the dialect `{}` is known",
+            key("base_url"),
+            provider.kind
+        );
+        let example = match provider.vendor.as_deref() {
+            Some("azure") => "https://RESOURCE.openai.azure.com/openai/v1",
+            _ => provider.kind.default_base_url(),
+        };
+        found.add(key("base_url"), message, format!("Write it like \"{example}\"."));
+    } else if let Err(why) = Address::parse(&provider.base_url) {
+        let fix = format!("Write it like \"{}\", or leave it out.", provider.kind.default_base_url());
+        found.add(key("base_url"), format!("`{}` {why}", key("base_url")), fix);
+    }
+}
+
+fn money(provider: &ProviderConfig, key: &dyn Fn(&str) -> String, found: &mut Found) {
     if let Some(price) = provider.price {
         found.money(&key("price.input"), price.input);
         found.money(&key("price.output"), price.output);
@@ -265,6 +318,9 @@ fn provider(index: usize, provider: &ProviderConfig, all: &[ProviderConfig], fou
             );
         }
     }
+}
+
+fn time_limits(provider: &ProviderConfig, key: &dyn Fn(&str) -> String, found: &mut Found) {
     let stall = provider.stall_timeout.and_then(|it| match it {
         StallTimeout::Adaptive => None,
         StallTimeout::Fixed(time) => Some(time),
@@ -358,32 +414,6 @@ fn log_level(level: &str, found: &mut Found) {
         let fix = format!("Use {}; or by target, such as \"info,neverdark=debug\".", list(LEVELS));
         found.add("log.level", message, fix);
     }
-}
-
-/// The path of a web address, without its slashes at the end; the error is a clause that says what is wrong.
-fn web_address(address: &str) -> Result<&str, &'static str> {
-    let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
-    let rest = rest.ok_or("must begin with https:// or http://")?;
-    if rest.contains(|it: char| it.is_whitespace() || it.is_control() || "?#\\<>\"".contains(it)) {
-        return Err("has a character in it that cannot be there");
-    }
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    if authority.contains('@') {
-        return Err("has a user name or password in it, which does not belong in files");
-    }
-    let after_host = authority.rfind(']').map_or(0, |it| it + 1); // the colons in [::1] begin no port
-    let (host, port) = match authority[after_host..].find(':').map(|it| it + after_host) {
-        Some(colon) => (&authority[..colon], Some(&authority[colon + 1..])),
-        None => (authority, None),
-    };
-    if host.is_empty() {
-        return Err("has no host");
-    }
-    if port.is_some_and(|it| it.parse::<u16>().is_err()) {
-        return Err("has a port that is no number from 0 to 65535");
-    }
-    Ok(path.trim_end_matches('/'))
 }
 
 fn list(items: impl IntoIterator<Item = impl Display>) -> String {

@@ -45,15 +45,6 @@ words! {
 }
 
 impl Kind {
-    /// Whether this version can speak it.
-    #[must_use]
-    pub fn is_built(self) -> bool {
-        match self {
-            Self::OpenAi | Self::Completions => true,
-            Self::OpenAiResponses | Self::Anthropic | Self::Gemini | Self::Ollama => false,
-        }
-    }
-
     /// Where its vendor answers, when the file names no other place.
     ///
     /// InterWest publishes no documentation; its address is the best that is known, so set `base_url` if yours differs.
@@ -248,6 +239,57 @@ impl<'de> Deserialize<'de> for RegisterCommands {
                     ids.push(id);
                 }
                 Ok(RegisterCommands::Guilds(ids))
+            }
+        }
+        from.deserialize_any(Reader)
+    }
+}
+
+/// Whether a provider trains models on what it is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrainsOnData {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+    /// Nobody has said.
+    #[default]
+    Unknown,
+}
+
+impl Serialize for TrainsOnData {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Yes => to.serialize_bool(true),
+            Self::No => to.serialize_bool(false),
+            Self::Unknown => to.serialize_str("unknown"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TrainsOnData {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl de::Visitor<'_> for Reader {
+            type Value = TrainsOnData;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or \"unknown\"")
+            }
+
+            fn visit_bool<E: de::Error>(self, trains: bool) -> Result<TrainsOnData, E> {
+                Ok(if trains { TrainsOnData::Yes } else { TrainsOnData::No })
+            }
+
+            // A variable's value is always text.
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<TrainsOnData, E> {
+                match text {
+                    "true" => Ok(TrainsOnData::Yes),
+                    "false" => Ok(TrainsOnData::No),
+                    "unknown" => Ok(TrainsOnData::Unknown),
+                    _ => Err(E::custom(format!("`{text}` is not true, false or \"unknown\""))),
+                }
             }
         }
         from.deserialize_any(Reader)

@@ -40,6 +40,8 @@ async fn check_finds_nothing() {
         ok       store: sqlite://data/neverdark.db can be written
         ok       Discord: the token is that of neverdark
         ok       Discord: the message content intent is granted
+        warning  it is not known whether models are trained on what is sent to: alpha. Discord's terms let messages go only to providers that have agreed in writing to use them for you alone (Developer Terms 5b and 12a), and forbid training models on them (Developer Policy 21).
+                 Look it up in the terms of your plan, then set trains_on_data = false (or true) in the provider's table.
 
         Invite the bot with: https://discord.com/oauth2/authorize?client_id=ID&scope=bot+applications.commands&permissions=274878024704
 
@@ -61,6 +63,8 @@ async fn check_finds_everything_at_once() {
         ok       configuration: DIR/neverdark.toml
         ok       provider alpha (alpha-1) is there
         ok       Discord: the token is that of neverdark
+        warning  it is not known whether models are trained on what is sent to: alpha, beta, gamma. Discord's terms let messages go only to providers that have agreed in writing to use them for you alone (Developer Terms 5b and 12a), and forbid training models on them (Developer Policy 21).
+                 Look it up in the terms of your plan, then set trains_on_data = false (or true) in the provider's table.
         PROBLEM  provider beta was overloaded (overloaded (HTTP 503): service_unavailable). Check its base_url, its key and its model
         PROBLEM  provider gamma could not be reached (connection: connect). Check its base_url, its key and its model
         PROBLEM  the database data/neverdark.db is a folder: let store.url name a file in it, such as `sqlite://data/neverdark.db/neverdark.db`
@@ -85,6 +89,8 @@ async fn check_names_a_wrong_token_and_wrong_settings() {
         ok       configuration: DIR/neverdark.toml
         ok       provider alpha (alpha-1) is there
         ok       store: sqlite://data/neverdark.db can be written
+        warning  it is not known whether models are trained on what is sent to: alpha. Discord's terms let messages go only to providers that have agreed in writing to use them for you alone (Developer Terms 5b and 12a), and forbid training models on them (Developer Policy 21).
+                 Look it up in the terms of your plan, then set trains_on_data = false (or true) in the provider's table.
         PROBLEM  Discord does not accept the bot's token. Reset it in the Developer Portal (Bot → Reset Token) and set it anew
 
         1 problem.
@@ -92,7 +98,7 @@ async fn check_names_a_wrong_token_and_wrong_settings() {
     assert_eq!(ended.code, Some(2));
     fs::write(home.path("neverdark.toml"), home.config().replace("strategy", "stratgy")).expect("writable");
     check(&home, &["check", "--json"], 2, expect![[r#"
-        {"good":[],"invite":null,"ok":false,"problems":["DIR/neverdark.toml:6: unknown key `router.stratgy`: did you mean `strategy`?\nWrite `strategy`, or remove it."],"warnings":[]}
+        {"good":[],"invite":null,"notes":[],"ok":false,"problems":["DIR/neverdark.toml:6: unknown key `router.stratgy`: did you mean `strategy`?\nWrite `strategy`, or remove it."],"providers":[],"warnings":[]}
     "#]]).await;
 }
 
@@ -104,13 +110,15 @@ async fn check_offline_asks_nobody() {
         &["check", "--offline"],
         0,
         expect![[r#"
-        ok       configuration: DIR/neverdark.toml
-        ok       providers: alpha
-        ok       store: sqlite://data/neverdark.db can be written
-        ok       Discord: a token is set
+            ok       configuration: DIR/neverdark.toml
+            ok       providers: alpha
+            ok       store: sqlite://data/neverdark.db can be written
+            ok       Discord: a token is set
+            warning  it is not known whether models are trained on what is sent to: alpha. Discord's terms let messages go only to providers that have agreed in writing to use them for you alone (Developer Terms 5b and 12a), and forbid training models on them (Developer Policy 21).
+                     Look it up in the terms of your plan, then set trains_on_data = false (or true) in the provider's table.
 
-        No problems.
-    "#]],
+            No problems.
+        "#]],
     )
     .await;
     assert_eq!(home.stage.discord.requests(), []);
@@ -145,13 +153,15 @@ async fn the_ledger_can_be_read_while_the_bot_runs() {
         &["check", "--offline"],
         0,
         expect![[r#"
-        ok       configuration: DIR/neverdark.toml
-        ok       providers: alpha, beta
-        ok       store: sqlite://data/neverdark.db is in use by a running bot
-        ok       Discord: a token is set
+            ok       configuration: DIR/neverdark.toml
+            ok       providers: alpha, beta
+            ok       store: sqlite://data/neverdark.db is in use by a running bot
+            ok       Discord: a token is set
+            warning  it is not known whether models are trained on what is sent to: alpha, beta. Discord's terms let messages go only to providers that have agreed in writing to use them for you alone (Developer Terms 5b and 12a), and forbid training models on them (Developer Policy 21).
+                     Look it up in the terms of your plan, then set trains_on_data = false (or true) in the provider's table.
 
-        No problems.
-    "#]],
+            No problems.
+        "#]],
     )
     .await;
     assert_eq!(bot.stop().await.code, Some(0));

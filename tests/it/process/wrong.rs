@@ -147,7 +147,7 @@ async fn nobody_to_ask() {
     expect![[r#"
         neverdark: 1 problem in the configuration:
           1. there is no provider, so nobody can answer
-             Set OPENAI_API_KEY or INTERWEST_API_KEY, or add a [[providers]] table to the configuration file.
+             Set a vendor's key, such as OPENAI_API_KEY or ANTHROPIC_API_KEY, or add a [[providers]] table to the configuration file.
     "#]]
     .assert_eq(&refused(&home, command).await);
 }
