@@ -13,8 +13,10 @@ pub(super) enum Sign {
     Word(&'static str),
     /// Its text has this in it.
     Text(&'static str),
+    /// Its text has the first in it, and after that the second: a name stands between them.
+    Around(&'static str, &'static str),
 }
-use Sign::{Text, Word};
+use Sign::{Around, Text, Word};
 
 /// From this status to that one, with one of these signs (none: always), it is that class.
 type Rule = (u16, u16, &'static [Sign], Failure);
@@ -201,6 +203,8 @@ const NO_MODEL_AS_BAD_REQUEST: &[Sign] = &[
     Text("model is unloaded"),                // LM Studio
     Text("model unloaded"),                   // LM Studio
     Text("failed to load model"),             // LM Studio
+    Text("model is not loaded"),              // llama.cpp as the router of several models
+    Around("model '", "' not found"),         // the same
 ];
 
 /// The model, or the host, cannot do what was asked for; another may.
@@ -293,14 +297,15 @@ const SERVER_ERROR_AS_BAD_REQUEST: &[Sign] = &[
 ];
 
 const WRONG_KEY: &[Sign] = &[
-    Word("invalid_api_key"),              // OpenAI, Groq
-    Word("expired_api_key"),              // Groq
-    Word("wrong_api_key"),                // Cerebras
-    Word("api_key_invalid"),              // Gemini, with 400
-    Word("consumer_suspended"),           // Gemini
-    Word("authentication_error"),         // Anthropic, DeepSeek
+    Word("no_db_connection"), // LiteLLM without a database, with 400: it can look up no key but its own
+    Word("invalid_api_key"),  // OpenAI, Groq
+    Word("expired_api_key"),  // Groq
+    Word("wrong_api_key"),    // Cerebras
+    Word("api_key_invalid"),  // Gemini, with 400
+    Word("consumer_suspended"), // Gemini
+    Word("authentication_error"), // Anthropic, DeepSeek
     Word("invalid_authentication_error"), // Moonshot
-    Word("unauthenticated"),              // Google
+    Word("unauthenticated"),  // Google
 ];
 
 const NO_CAPACITY: &[Sign] = &[
@@ -337,6 +342,8 @@ const RULES: &[Rule] = &[
     // Also with 413: Groq's answer to a request that is larger than a minute's tokens.
     (NO_STATUS, 429, TOO_FAST, Failure::RateLimited),
     // With 429, too (Azure's Grok): a minute's limit has been told above.
+    // llama.cpp's slots share one context, and others have filled it; LM Studio says the same of one conversation, without a 500.
+    (500, 500, &[Text("context size has been exceeded")], Failure::Overloaded),
     (NO_STATUS, 500, TOO_LONG, Failure::ContextTooLong),
     (400, 428, TOO_LONG_UNLESS_LIMITED, Failure::ContextTooLong),
     (413, 413, &[], Failure::ContextTooLong),
@@ -399,5 +406,8 @@ pub(super) fn says(complaint: &Complaint, signs: &[Sign]) -> bool {
     signs.iter().any(|sign| match sign {
         Word(word) => complaint.words.iter().any(|it| it == word),
         Text(text) => complaint.text.contains(text),
+        Around(before, after) => {
+            complaint.text.split_once(before).is_some_and(|(_, rest)| rest.contains(after))
+        }
     })
 }

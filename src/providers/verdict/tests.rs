@@ -174,7 +174,6 @@ fn lengths() {
            400 {"message":"Input Tokens Exceeded: Number of input tokens exceeds maximum length."}
            400 {"error":"prompt too long; exceeded max context length by 12 tokens"}
            400 {"error":{"code":400,"message":"the request exceeds the available context size, try increasing it","type":"exceed_context_size_error","n_prompt_tokens":9,"n_ctx":8}}
-           500 {"error":{"code":500,"message":"Context size has been exceeded.","type":"server_error"}}
            413 <html>too large</html>"#,
         expect![[r#"
             context_too_long (HTTP 400): context_length_exceeded ← {"error":{"message":"This model's maximum context length is 8192 tokens.
@@ -195,7 +194,6 @@ fn lengths() {
             context_too_long (HTTP 400) ← {"message":"Input Tokens Exceeded: Number of input tokens exceeds maximu
             context_too_long (HTTP 400) ← {"error":"prompt too long; exceeded max context length by 12 tokens"}
             context_too_long (HTTP 400): exceed_context_size_error ← {"error":{"code":400,"message":"the request exceeds the available contex
-            context_too_long (HTTP 500): server_error ← {"error":{"code":500,"message":"Context size has been exceeded.","type":
             context_too_long (HTTP 413) ← <html>too large</html>
         "#]],
     );
@@ -441,7 +439,7 @@ fn errors_inside_a_stream() {
             overloaded ← {"error":"model is overloaded"}
             server_error ← {"error":"unexpected EOF"}
             context_too_long: badrequesterror ← {"object":"error","message":"This model's maximum context length is 8 to
-            context_too_long: server_error ← {"error":{"code":500,"message":"Context size has been exceeded.","type":
+            overloaded: server_error ← {"error":{"code":500,"message":"Context size has been exceeded.","type":
             timeout: timeout ← {"error":{"message":"Request timed out.","type":"timeout"}}
             server_error ← {"error":true}
             no error ← {"error":null,"choices":[]}
@@ -744,4 +742,70 @@ proptest! {
         let failed = of_answer(400, &HeaderMap::new(), json!({ "error": { "message": text } }).to_string().as_bytes(), NOW).0;
         prop_assert_eq!(failed.detail, "");
     }
+}
+
+/// What a llama.cpp server (of October 2026) and LiteLLM 1.106 in front of one answered when they were tried.
+#[test]
+fn answers_of_local_servers() {
+    check(
+        r#"503 {"error":{"message":"Loading model","type":"unavailable_error","code":503}}
+           401 {"error":{"message":"Invalid API Key","type":"authentication_error","code":401}}
+           400 {"error":{"code":400,"message":"request (4031 tokens) exceeds the available context size (2048 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":4031,"n_ctx":2048}}
+           500 {"error":{"code":500,"message":"Context size has been exceeded.","type":"server_error"}}
+           400 {"error":{"code":400,"message":"model 'nosuch' not found","type":"invalid_request_error"}}
+           400 {"error":{"code":400,"message":"model is not loaded","type":"invalid_request_error"}}
+           404 {"error":{"message":"File Not Found","type":"not_found_error","code":404}}
+           500 {"error":{"code":500,"message":"tools param requires --jinja flag","type":"server_error"}}
+           500 {"error":{"code":500,"message":"image input is not supported - hint: if this is unexpected, you may need to provide the mmproj","type":"server_error"}}
+           501 {"error":{"code":501,"message":"This server does not support embeddings. Start it with `--embeddings`","type":"not_supported_error"}}
+           400 {"error":{"code":400,"message":"Unable to generate parser for this template. Automatic parser generation failed: Error: Jinja Exception: Conversation roles must alternate user/assistant/user/assistant/...","type":"invalid_request_error"}}
+           400 {"error":{"code":400,"message":"Failed to initialize samplers: failed to parse grammar","type":"invalid_request_error"}}
+           400 {"error":{"code":400,"message":"Field 'n': Value must be between 1 <= value <= 1, but got 2","type":"invalid_request_error"}}
+           400 {"error":{"code":400,"message":"Expected 'messages' to be an array","type":"invalid_request_error"}}
+           400 {"error":{"message":"No connected db.","type":"no_db_connection","param":null,"code":"400"}}
+           400 {"error":{"message":"/chat/completions: Invalid model name passed in model=nosuch. Call `/v1/models` to view available models for your key.","type":"invalid_request_error","param":null,"code":"400"}}
+           400 {"error":{"message":"litellm.ContextWindowExceededError: litellm.BadRequestError: ContextWindowExceededError: OpenAIException - request (4031 tokens) exceeds the available context size (2048 tokens), try increasing it","type":"invalid_request_error","param":null,"code":"400"}}
+           500 {"error":{"message":"litellm.InternalServerError: InternalServerError: OpenAIException - image input is not supported - hint: if this is unexpected, you may need to provide the mmproj","type":"internal_server_error","param":null,"code":"500"}}
+           401 {"error":{"message":"litellm.AuthenticationError: AuthenticationError: OpenAIException - Invalid API Key","type":"authentication_error","param":null,"code":"401"}}
+           500 {"error":{"message":"litellm.InternalServerError: InternalServerError: OpenAIException - Connection error.","type":"internal_server_error","param":null,"code":"500"}}"#,
+        expect![[r#"
+            overloaded (HTTP 503): unavailable_error ← {"error":{"message":"Loading model","type":"unavailable_error","code":50
+            auth (HTTP 401): authentication_error ← {"error":{"message":"Invalid API Key","type":"authentication_error","cod
+            context_too_long (HTTP 400): exceed_context_size_error ← {"error":{"code":400,"message":"request (4031 tokens) exceeds the availa
+            overloaded (HTTP 500): server_error ← {"error":{"code":500,"message":"Context size has been exceeded.","type":
+            model_unavailable (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"model 'nosuch' not found","type":"invali
+            model_unavailable (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"model is not loaded","type":"invalid_req
+            model_unavailable (HTTP 404): not_found_error ← {"error":{"message":"File Not Found","type":"not_found_error","code":404
+            bad_request (HTTP 500): server_error ← {"error":{"code":500,"message":"tools param requires --jinja flag","type
+            bad_request (HTTP 500): server_error ← {"error":{"code":500,"message":"image input is not supported - hint: if 
+            bad_request (HTTP 501): not_supported_error ← {"error":{"code":501,"message":"This server does not support embeddings.
+            bad_request (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"Unable to generate parser for this templ
+            bad_request (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"Failed to initialize samplers: failed to
+            bad_request (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"Field 'n': Value must be between 1 <= va
+            bad_request (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"Expected 'messages' to be an array","typ
+            auth (HTTP 400): no_db_connection ← {"error":{"message":"No connected db.","type":"no_db_connection","param"
+            model_unavailable (HTTP 400): invalid_request_error ← {"error":{"message":"/chat/completions: Invalid model name passed in mod
+            context_too_long (HTTP 400): invalid_request_error ← {"error":{"message":"litellm.ContextWindowExceededError: litellm.BadRequ
+            bad_request (HTTP 500): internal_server_error ← {"error":{"message":"litellm.InternalServerError: InternalServerError: O
+            auth (HTTP 401): authentication_error ← {"error":{"message":"litellm.AuthenticationError: AuthenticationError: O
+            server_error (HTTP 500): internal_server_error ← {"error":{"message":"litellm.InternalServerError: InternalServerError: O
+        "#]],
+    );
+    // Not every "not found" is about the model.
+    check(
+        r#"400 {"error":{"message":"Tool 'x' not found in the request"}}"#,
+        expect![[r#"
+        bad_request (HTTP 400) ← {"error":{"message":"Tool 'x' not found in the request"}}
+    "#]],
+    );
+    check_chunks(
+        r#"{"error":{"code":500,"message":"Context size has been exceeded.","type":"server_error"}}
+           {"error":"Context size has been exceeded."}
+           {"error":{"message":"litellm.APIConnectionError: APIConnectionError: OpenAIException - Response payload is not completed: <TransferEncodingError: 400, message='Not enough data to satisfy transfer length header.'>","type":null,"param":null,"code":"500"}}"#,
+        expect![[r#"
+            overloaded: server_error ← {"error":{"code":500,"message":"Context size has been exceeded.","type":
+            context_too_long ← {"error":"Context size has been exceeded."}
+            server_error: status 500 ← {"error":{"message":"litellm.APIConnectionError: APIConnectionError: Ope
+        "#]],
+    );
 }
