@@ -659,7 +659,8 @@ mod tests {
             unsupported_parameter: 400 output_config.format: Extra inputs are not permitted
             bad_request: 400 messages: text content blocks must contain non-whitespace te
             bad_request: 400 messages.1: `tool_use` ids were found without `tool_result` 
-        "#]].assert_eq(&table);
+        "#]]
+        .assert_eq(&table);
     }
 
     const BEGIN: &str =
