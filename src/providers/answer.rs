@@ -191,6 +191,8 @@ impl Reading {
         if let (Form::Unknown, Some(first)) = (&self.form, text.first()) {
             match first {
                 b'{' | b'[' => self.form = Form::Whole(Vec::new()),
+                // How gzip begins. What the headers say of it is not believed: some say so of plain text.
+                0x1f => return self.answer.fail(Failed::new(Failure::Malformed, "compressed")),
                 b'<' => return self.answer.fail(Failed::new(Failure::Malformed, "html")),
                 _ => self.form = Form::Events(sse::Reader::default()),
             }

@@ -1,6 +1,6 @@
 //! The HTTP client, and what every call has in common: sent once, refused with a class, read up to a bound.
 //!
-//! What a failure to connect is called here is for operators (`attempts.detail`): one of the fixed words in [`not_sent`], each
+//! What a failure to connect is called here is for operators (`attempts.detail`): one of the fixed words in `not_sent`, each
 //! of which asks for another cure. The libraries' own texts go no further: they have addresses in them.
 
 use super::verdict::{self, Complaint};
@@ -9,7 +9,7 @@ use crate::{
     outcome::{Failed, Failure},
 };
 use futures::{Stream, StreamExt};
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url, header::CONTENT_ENCODING};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     error::Error,
@@ -95,16 +95,10 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Response, Refused> {
         .send()
         .await
         .map_err(|error| Refused { failed: not_sent(&error), complaint: Complaint::default() })?;
-    let status = response.status().as_u16();
     if response.status().is_success() {
-        if is_plain(&response) {
-            return Ok(response);
-        }
-        let failed = Failed::new(Failure::Malformed, "compressed");
-        let failed = Failed { http_status: Some(status), ..failed };
-        return Err(Refused { failed, complaint: Complaint::default() });
+        return Ok(response);
     }
-    let headers = response.headers().clone();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = beginning(response, MAX_ERROR_BYTES).await;
     let (mut failed, complaint) = verdict::of_answer(status, &headers, &body, UnixMillis::now());
     match status {
@@ -114,11 +108,6 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Response, Refused> {
         _ => {}
     }
     Err(Refused { failed, complaint })
-}
-
-/// Whether a body can be read as it is. None was asked to be compressed, and what was not asked for is not unpacked here.
-fn is_plain(response: &Response) -> bool {
-    response.headers().get_all(CONTENT_ENCODING).iter().all(|it| it.is_empty() || it == "identity")
 }
 
 /// The proxy wants another user and password than it was given, or some at all.
@@ -140,11 +129,11 @@ fn not_sent(error: &reqwest::Error) -> Failed {
     }
     let detail = match causes().find_map(|it| it.downcast_ref::<io::Error>()).map(io::Error::kind) {
         _ if error.is_timeout() => "connect timeout",
-        // The library keeps the type of a tunnel's failures to itself.
+        // The library keeps the types of these failures to itself.
         _ if says("proxy authorization required") => {
             return Failed { http_status: Some(407), ..Failed::new(Failure::Auth, PROXY_LOGIN) };
         }
-        _ if says("tunnel error") => "proxy",
+        _ if says("tunnel error") || says("socks proxy") => "proxy",
         _ if error.is_dns() => "dns",
         Some(ErrorKind::ConnectionRefused) => "refused",
         Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown) => {

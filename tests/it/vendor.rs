@@ -1,5 +1,8 @@
 //! A vendor's host on loopback that speaks HTTP/1.1 byte by byte: keeps what it was asked, and does what a test says; a proxy, too.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod tls;
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -20,8 +23,6 @@ use tokio::{
 pub(crate) struct Asked {
     /// Its place among all, from 0.
     pub(crate) number: usize,
-    /// Over which connection it came, from 0.
-    pub(crate) connection: usize,
     /// `POST /v1/chat/completions HTTP/1.1`
     pub(crate) line: String,
     pub(crate) headers: BTreeMap<String, String>,
@@ -86,9 +87,9 @@ impl Vendor {
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let (book, play) = (Arc::clone(&book), Arc::clone(&play));
-                let connection = book.connection();
+                book.connection();
                 tokio::spawn(async move {
-                    serve(socket, connection, &book, &*play).await;
+                    serve(socket, &book, &*play).await;
                     book.closed.fetch_add(1, Ordering::SeqCst);
                 });
             }
@@ -125,15 +126,11 @@ pub(crate) fn hello() -> Act {
 }
 
 /// Answers the requests of one connection.
-pub(crate) async fn serve<S>(
-    mut socket: S,
-    connection: usize,
-    book: &Book,
-    play: &(dyn Fn(&Asked) -> Vec<Act> + Send + Sync),
-) where
+pub(crate) async fn serve<S>(mut socket: S, book: &Book, play: &(dyn Fn(&Asked) -> Vec<Act> + Send + Sync))
+where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    while let Some(asked) = read_request(&mut socket, connection).await {
+    while let Some(asked) = read_request(&mut socket).await {
         for act in play(&book.enter(asked)) {
             if !perform(&mut socket, act).await {
                 return;
@@ -169,7 +166,7 @@ async fn perform<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, act: Act) ->
     }
 }
 
-async fn read_request<S: AsyncRead + Unpin>(socket: &mut S, connection: usize) -> Option<Asked> {
+async fn read_request<S: AsyncRead + Unpin>(socket: &mut S) -> Option<Asked> {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes);
@@ -181,7 +178,7 @@ async fn read_request<S: AsyncRead + Unpin>(socket: &mut S, connection: usize) -
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
                 .collect();
             if body.len() >= headers.get("content-length").map_or(0, |it| it.parse().unwrap_or(0)) {
-                return Some(Asked { number: 0, connection, line: line.to_owned(), headers });
+                return Some(Asked { number: 0, line: line.to_owned(), headers });
             }
         }
         if socket.read_buf(&mut bytes).await.ok()? == 0 {

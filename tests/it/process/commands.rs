@@ -62,7 +62,7 @@ async fn check_finds_everything_at_once() {
         ok       provider alpha (alpha-1) is there
         ok       Discord: the token is that of neverdark
         PROBLEM  provider beta was overloaded (overloaded (HTTP 503): service_unavailable). Check its base_url, its key and its model
-        PROBLEM  provider gamma could not be reached (connection: connect). Check its base_url, its key and its model
+        PROBLEM  provider gamma could not be reached (connection: refused). Check its base_url, its key and its model
         PROBLEM  the database data/neverdark.db is a folder: let store.url name a file in it, such as `sqlite://data/neverdark.db/neverdark.db`
         PROBLEM  Discord: the message content intent is not granted. Switch on "Message Content Intent" in the Developer Portal (Bot → Privileged Gateway Intents), or set discord.message_content = false
 
@@ -210,7 +210,7 @@ async fn ask_when_nobody_answers() {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(3), ""));
     expect![[r#"
         neverdark: alpha failed: server_error (HTTP 500): server_error
-        neverdark: beta failed: connection: connect
+        neverdark: beta failed: connection: refused
         neverdark: I can't reach any model right now (2 tried). Please try again in a moment.
         -# <id>
     "#]]
