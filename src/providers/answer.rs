@@ -23,7 +23,7 @@ use super::{
     lines::{Lines, TooLong},
     sse,
     tool_calls::{Calls, Part},
-    verdict,
+    verdict, wire,
 };
 use crate::outcome::{Failed, Failure, Usage};
 use futures::Stream;
@@ -114,7 +114,7 @@ pub(super) fn decode<'a>(
 
 /// A body that is being read.
 struct Body<S> {
-    /// Given away as soon as nothing more is wanted of it, which closes the socket.
+    /// Given away as soon as nothing more is wanted of it, which closes the socket, or leaves it to the next call.
     bytes: Option<Pin<Box<S>>>,
     /// Runs while usage is waited for.
     usage_wait: Option<Pin<Box<Sleep>>>,
@@ -123,7 +123,7 @@ struct Body<S> {
 
 impl<S, B> Stream for Body<S>
 where
-    S: Stream<Item = reqwest::Result<B>>,
+    S: Stream<Item = reqwest::Result<B>> + Send + 'static,
     B: AsRef<[u8]>,
 {
     type Item = Result<Piece, Failed>;
@@ -131,8 +131,11 @@ where
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             let piece = self.reading.next();
-            if self.reading.answer.over {
-                self.bytes = None;
+            if self.reading.answer.over
+                && let Some(rest) = self.bytes.take()
+                && self.reading.answer.is_whole
+            {
+                wire::read_out(rest);
             }
             if piece.is_some() || self.reading.answer.over {
                 return Poll::Ready(piece);
@@ -223,6 +226,8 @@ impl Reading {
         if let (Form::Unknown, Some(first)) = (&self.form, text.first()) {
             self.form = match (first, self.answer.dialect.framing) {
                 (b'<', _) => return self.answer.fail(Failed::new(Failure::Malformed, "html")),
+                // How gzip begins. What the headers say of it is not believed: some say so of plain text.
+                (0x1f, _) => return self.answer.fail(Failed::new(Failure::Malformed, "compressed")),
                 (_, Framing::Lines) => Form::Lines(Lines::default()),
                 (b'{' | b'[', Framing::Events) => Form::Whole(Vec::new()),
                 (_, Framing::Events) => Form::Events(sse::Reader::default()),
@@ -317,6 +322,7 @@ struct Answer {
     /// Text followed a finish just now.
     spoke_on: bool,
     over: bool,
+    is_whole: bool,
 }
 
 impl Answer {
@@ -344,6 +350,7 @@ impl Answer {
             early_finish: None,
             spoke_on: false,
             over: false,
+            is_whole: false,
         }
     }
 
@@ -602,6 +609,7 @@ impl Answer {
     fn end(&mut self, last: Result<Piece, Failed>) {
         if !std::mem::replace(&mut self.over, true) {
             self.ready.extend(self.usage.map(|usage| Ok(Piece::Usage(usage))));
+            self.is_whole = last.is_ok();
             self.ready.push_back(last);
         }
     }

@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(refused(json!({"tools": [{}]})).await, "unsupported_parameter: tools");
         let picture = json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]});
         assert_eq!(refused(picture).await, "unsupported_parameter: image");
-        assert_eq!(refused(json!({})).await, "connection: connect");
+        assert_eq!(refused(json!({})).await, "connection: refused");
     }
 
     #[tokio::test]

@@ -628,7 +628,7 @@ mod tests {
         )
         .await;
         let nobody = provider(Kind::OpenAi, "http://127.0.0.1:1/v1", None);
-        expect!["refused  connection: connect"].assert_eq(&told(&*nobody).await);
+        expect!["refused  connection: refused"].assert_eq(&told(&*nobody).await);
     }
 
     #[tokio::test]
@@ -729,7 +729,7 @@ mod tests {
         .await;
         check(
             vec![answer("302 Found\r\nlocation: http://127.0.0.1:1/", "text/html", "")],
-            expect!["refused  malformed (HTTP 302)"],
+            expect!["refused  malformed (HTTP 302): redirect"],
         )
         .await;
     }
