@@ -324,6 +324,24 @@ mod tests {
     }
 
     #[test]
+    fn the_first_that_is_named_and_can_be_changed_is_at_fault() {
+        let mut body = body();
+        body.put("max_completion_tokens", 6);
+        body.put("top_p", 0.5);
+        let after = |text: &str| {
+            let refused = Refused::default().and(&refusal("", text), &body, RENAMES)?;
+            Some(written(&body, &refused, json!({"model": ""})))
+        };
+        let all = r#"{"options":{"seed":7,"top_k":3},"max_tokens":5,"temperature":0.5,"max_completion_tokens":6,"top_p":0.5,"model":""}"#;
+        let without = |part: &str| Some(all.replace(part, ""));
+        assert_eq!(after("no 'max_tokens': use 'max_completion_tokens'"), without(r#""max_tokens":5,"#));
+        assert_eq!(after("`top_p` and `temperature` cannot both be specified"), without(r#""top_p":0.5,"#));
+        assert_eq!(after("'model' x does not support 'temperature'"), without(r#""temperature":0.5,"#));
+        assert_eq!(after("topK is unknown"), without(r#","top_k":3"#));
+        assert_eq!(after("'model' x does not support that"), None);
+    }
+
+    #[test]
     fn a_limit_under_both_names_is_sent_once() {
         let mut both = body();
         both.put("max_completion_tokens", 6);

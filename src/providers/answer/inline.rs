@@ -136,6 +136,7 @@ mod tests {
         (thoughts, said)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "reads as a literal")]
     fn check(texts: &[&str], expected: Expect) {
         let mut told = String::new();
         for text in texts {

@@ -232,7 +232,7 @@ fn is_page(text: &str) -> bool {
 }
 
 /// What another vendor said, within a text: all of it (OpenRouter, Mistral), or behind the name that LiteLLM gives it
-/// ("AnthropicException - {…}"). JSON anywhere else may be somebody's prompt. Also, the text before it.
+/// (`AnthropicException - {…}`). JSON anywhere else may be somebody's prompt. Also, the text before it.
 fn said_within(text: &str) -> Option<(&str, Value)> {
     let at = text.find(['{', '['])?;
     let (before, json) = text.split_at(at);
