@@ -4,6 +4,7 @@ mod api;
 pub(crate) mod bot;
 mod commands;
 pub(crate) mod demo;
+mod providers;
 mod serving;
 mod stopping;
 mod upgrades;
