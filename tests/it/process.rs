@@ -8,6 +8,7 @@ mod commands;
 pub(crate) mod demo;
 #[cfg(target_os = "linux")]
 mod proxy;
+mod providers;
 mod serving;
 mod stopping;
 #[cfg(target_os = "linux")]
