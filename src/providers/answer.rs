@@ -537,6 +537,11 @@ impl Answer {
                 }
             });
         }
+        // A call that was cut is not whole, with or without `{}`.
+        let is_cut = matches!(finish, Finish::Length | Finish::ContentFilter | Finish::Refusal);
+        if !is_cut {
+            self.ready.extend(self.calls.without_arguments().map(|call| Ok(Piece::ToolCall(call))));
+        }
         self.end(Ok(Piece::Finish(finish)));
     }
 

@@ -118,7 +118,9 @@ impl Serialize for Written<'_> {
                 group if groups.contains(&group) => {}
                 group => {
                     groups.push(group);
-                    object.serialize_entry(group, &Group { group, written: self })?;
+                    if self.has_some_of(group) {
+                        object.serialize_entry(group, &Group { group, written: self })?;
+                    }
                 }
             }
         }
@@ -130,6 +132,12 @@ impl Serialize for Written<'_> {
 }
 
 impl Written<'_> {
+    /// Whether there is something to be written in this object.
+    fn has_some_of(&self, group: &str) -> bool {
+        let is_told = |it: &Parameter<'_>| it.group == group && self.refused.name(group, &it.name).is_some();
+        self.extra.contains_key(group) || self.body.0.iter().any(is_told)
+    }
+
     fn one<M: SerializeMap>(
         &self,
         parameter: &Parameter<'_>,
@@ -287,6 +295,17 @@ mod tests {
             json!({}),
         ));
         assert_eq!(none.clone().with(&left_out), left_out);
+        // An object of which nothing is left is not sent.
+        let mut grouped = Body::default();
+        grouped.put("output_config.effort", "low");
+        let refused = none
+            .and(&refusal("", "This model does not support the effort parameter."), &grouped, &[])
+            .unwrap();
+        assert_eq!(written(&grouped, &refused, json!({})), "{}");
+        assert_eq!(
+            written(&grouped, &refused, json!({"output_config": {"x": 1}})),
+            r#"{"output_config":{"x":1}}"#
+        );
         // A second refusal of the same teaches nothing, and neither does one of what is essential or was not sent.
         assert_eq!(renamed.and(&refusal("max_completion_tokens", ""), &body(), RENAMES), None);
         assert_eq!(renamed.and(&refusal("max_tokens", ""), &body(), RENAMES), None);

@@ -4,7 +4,8 @@
 //! (Gemini behind OpenAI's dialect), repeat the id and the name in each part, draw a new id for each, or give no id at all.
 //! Programs add the parts up by index, and glue repeated names together. **The rule.** A new id with a name, or a name where
 //! none belongs to the call yet, begins a call; calls are numbered in the order in which they begin; id and name are told once,
-//! with the first part. **The limits.** At most [`MOST_CALLS`] calls an answer; the parts of more are dropped.
+//! with the first part. **The limits.** At most [`MOST_CALLS`] calls an answer; the parts of more are dropped, and so are parts
+//! without a name that belong to no call.
 
 use super::lax::{Count, Object, Text};
 use crate::message::ToolCall;
@@ -88,22 +89,36 @@ struct Known {
     index: Option<u64>,
     /// The host's own id; empty if it gave none.
     id: String,
+    has_arguments: bool,
 }
 
 impl Calls {
-    /// The part with the number of the call that it belongs to; none if there are too many.
+    /// The part with the number of the call that it belongs to; none if it belongs to none, or there are too many.
     pub(super) fn place(&mut self, part: Part) -> Option<ToolCall> {
         let Part { index, id, name, arguments, begins } = part;
+        let has_arguments = !arguments.is_empty();
         if let Some(place) = self.of(index, &id, &name).filter(|_| !begins) {
+            if let Some(call) = self.0.get_mut(place) {
+                call.has_arguments |= has_arguments;
+            }
             return Some(ToolCall { index: u32::try_from(place).ok()?, id: None, name: None, arguments });
         }
         let place = self.0.len();
-        if place == MOST_CALLS {
+        if place == MOST_CALLS || name.is_empty() {
             return None;
         }
         let told = if id.is_empty() { format!("call_{place}") } else { id.clone() };
-        self.0.push(Known { index, id });
+        self.0.push(Known { index, id, has_arguments });
         Some(ToolCall { index: u32::try_from(place).ok()?, id: Some(told), name: Some(name), arguments })
+    }
+
+    /// What calls without any arguments still need, once they are whole: hosts leave out `{}`, and programs read JSON.
+    pub(super) fn without_arguments(&self) -> impl Iterator<Item = ToolCall> {
+        let empty = self.0.iter().enumerate().filter(|(_, call)| !call.has_arguments);
+        empty.filter_map(|(place, _)| {
+            let index = u32::try_from(place).ok()?;
+            Some(ToolCall { index, arguments: "{}".to_owned(), ..ToolCall::default() })
+        })
     }
 
     /// The call that goes on with this part; none if it begins one.
@@ -220,6 +235,25 @@ mod tests {
                 1 "call_1" "now" ""
             "#]],
         );
+    }
+
+    #[test]
+    fn parts_of_no_call_are_dropped_and_calls_without_arguments_are_known() {
+        let mut calls = Calls::default();
+        let parts = json!([
+            {"index": 0, "function": {"arguments": "{}"}},
+            {"index": 1, "id": "a", "function": {"name": "now"}},
+            {"index": 2, "id": "b", "function": {"name": "where", "arguments": ""}},
+            {"index": 1, "function": {"arguments": "{}"}},
+            {"index": 3, "function": {"arguments": "{}"}},
+        ]);
+        let told: Vec<_> = read(&parts).into_iter().filter_map(|part| calls.place(part)).collect();
+        assert_eq!(
+            told.iter().map(|it| (it.index, &*it.arguments)).collect::<Vec<_>>(),
+            [(0, ""), (1, ""), (0, "{}")]
+        );
+        let needed: Vec<_> = calls.without_arguments().map(|it| (it.index, it.arguments)).collect();
+        assert_eq!(needed, [(1, "{}".to_owned())]);
     }
 
     #[test]

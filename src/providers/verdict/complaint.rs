@@ -42,7 +42,7 @@ impl Complaint {
     }
 
     /// Whether it is about this parameter: it names it as the one at fault, or its text has the name in it as a word. A name
-    /// that may be a word of English counts only where it is quoted or alone.
+    /// that may be a word of English counts only where it is quoted, alone, called a parameter or at the end of a path.
     pub(in crate::providers) fn is_about(&self, param: &str) -> bool {
         let param = param.to_lowercase();
         if self.param == param {
@@ -56,10 +56,13 @@ impl Complaint {
         let is_plain = !param.contains('_') && param.len() < 8;
         self.text.match_indices(&param).any(|(at, _)| {
             let before = self.text[..at].chars().next_back();
-            let after = self.text[at + param.len()..].chars().next();
+            let rest = &self.text[at + param.len()..];
+            let after = rest.chars().next();
             let is_word = !before.is_some_and(is_name) && !after.is_some_and(is_name);
             let is_set_off = |c: Option<char>| c.is_none_or(|c| "'\"`\n".contains(c));
-            is_word && (!is_plain || is_set_off(after) && (is_set_off(before) || before == Some('.')))
+            let is_quoted = is_set_off(after) && (is_set_off(before) || before == Some('.'));
+            let is_path = before == Some('.') && after == Some(':');
+            is_word && (!is_plain || is_quoted || is_path || rest.starts_with(" parameter"))
         })
     }
 

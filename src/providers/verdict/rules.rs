@@ -114,6 +114,14 @@ const UNSUPPORTED: &[Sign] = &[
     Text("is unsupported"),
     Text("cannot find field"),
     Text("penalty is not enabled"),
+    // Anthropic: temperature; both temperature and `top_p`; a temperature or a forced tool for a model that thinks; a limit of
+    // the answer above the model's; a schema with what it cannot say.
+    Text("is deprecated for this model"),
+    Text("cannot both be specified"),
+    Text("when thinking is enabled"),
+    Text("when tool_choice forces tool use"),
+    Text("maximum allowed number of output tokens"),
+    Text("output_config.format"),
     // OpenRouter, with 404: tools, pictures.
     Text("no endpoints found that support"),
 ];
