@@ -122,11 +122,9 @@ async fn converse(arguments: Arguments, explicit: Option<&Path>, env: &Env) -> E
         Ok(loaded) => loaded,
         Err(problems) => return wrong_config(&problems),
     };
-    let scripted_env: Env = [("DISCORD_TOKEN", stage.discord.token())].into_iter().collect();
-    let env = if arguments.providers == Who::Config {
-        env.with("DISCORD_TOKEN", stage.discord.token())
-    } else {
-        scripted_env
+    let env = match arguments.providers {
+        Who::Config => env.with("DISCORD_TOKEN", stage.discord.token()),
+        Who::Script => environment(&stage),
     };
     let app = match App::build(loaded.config, &env, fastrand::Rng::new()).await {
         Ok(app) => app,
@@ -182,15 +180,28 @@ pub(super) fn addresses(stage: &Stage, folder: &Path) -> String {
         stage.discord.base(),
         folder.join("demo.db").display()
     );
-    for role in stage.providers.roles() {
+    for (place, role) in stage.providers.roles().iter().enumerate() {
+        let key = role.key.as_ref().map(|_| key_variable(place)).unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = writeln!(
             file,
-            "[[providers]]\nname = \"{}\"\nkind = \"{}\"\nbase_url = \"{}\"\nmodel = \"{}\"",
+            "[[providers]]\nname = \"{}\"\nkind = \"{}\"\nbase_url = \"{}\"\nmodel = \"{}\"\napi_key_env = \"{key}\"",
             role.name, role.kind, role.base_url, role.model
         );
     }
     file
+}
+
+/// The variables that go with [`addresses`]: the bot's token, and the providers' keys.
+pub(super) fn environment(stage: &Stage) -> Env {
+    let keys = stage.providers.roles().into_iter().enumerate();
+    let keys = keys.filter_map(|(place, role)| Some((key_variable(place), role.key?)));
+    keys.chain([("DISCORD_TOKEN".to_owned(), stage.discord.token().to_owned())]).collect()
+}
+
+/// The variable with the key of the provider at this place of the cast.
+fn key_variable(place: usize) -> String {
+    format!("KEY_OF_{place}")
 }
 
 /// `router.strategy` as an environment variable.
