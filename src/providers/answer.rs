@@ -58,6 +58,10 @@ pub(super) struct Said {
     pub(super) reasoning: String,
     /// The text is the model's refusal.
     pub(super) refused: bool,
+    /// A message begins that may not be the first one: there is a gap before its text.
+    pub(super) begins_message: bool,
+    /// It says once more what may have been said in pieces: text counts if there was none; of a call, what was not told.
+    pub(super) repeats: bool,
     /// Tokens so far, not since the last chunk.
     pub(super) usage: Option<Usage>,
     /// Why it ends.
@@ -297,6 +301,8 @@ struct Answer {
     called: bool,
     /// White space that is told only when a word follows: an answer of white space is none.
     held: String,
+    /// Another message begins with the next text.
+    gap: bool,
     text_bytes: usize,
     /// JSON without `data:`, as far as it was heard.
     stray: stray::Json,
@@ -325,6 +331,7 @@ impl Answer {
             calls: Calls::default(),
             called: false,
             held: String::new(),
+            gap: false,
             text_bytes: 0,
             stray: stray::Json::default(),
             usage: None,
@@ -437,8 +444,12 @@ impl Answer {
         self.close();
     }
 
-    fn take(&mut self, said: Said) {
+    fn take(&mut self, mut said: Said) {
         self.is_alive();
+        if said.repeats {
+            self.leave_out_what_was_said(&mut said);
+        }
+        self.gap |= said.begins_message && self.spoken;
         self.known |= said.known;
         if let Some(usage) = said.usage {
             self.usage.get_or_insert_default().update(usage);
@@ -457,7 +468,8 @@ impl Answer {
         self.say(said.text);
         for part in said.calls {
             self.text_bytes += part.len();
-            if let Some(call) = self.calls.place(part) {
+            let call = if said.repeats { self.calls.complete(part) } else { self.calls.place(part) };
+            if let Some(call) = call {
                 (self.begun, self.called) = (true, true);
                 self.tell(Piece::ToolCall(call));
             }
@@ -478,6 +490,16 @@ impl Answer {
         }
     }
 
+    /// The last repetition has all calls of the answer, and some hosts draw new ids for them.
+    fn leave_out_what_was_said(&self, said: &mut Said) {
+        if self.spoken {
+            said.text.clear();
+        }
+        if self.called && said.is_last {
+            said.calls.clear();
+        }
+    }
+
     fn say(&mut self, mut text: String) {
         if !self.spoken {
             let begins = if self.dialect.trims_start { text.trim_start() } else { &text };
@@ -488,6 +510,9 @@ impl Answer {
             text = std::mem::take(&mut self.held);
         }
         if !text.is_empty() {
+            if std::mem::take(&mut self.gap) {
+                text.insert_str(0, "\n\n");
+            }
             (self.begun, self.spoken) = (true, true);
             self.tell(Piece::Text(text));
         }

@@ -89,18 +89,16 @@ struct Known {
     index: Option<u64>,
     /// The host's own id; empty if it gave none.
     id: String,
-    has_arguments: bool,
+    /// The arguments that were told.
+    told: String,
 }
 
 impl Calls {
     /// The part with the number of the call that it belongs to; none if it belongs to none, or there are too many.
     pub(super) fn place(&mut self, part: Part) -> Option<ToolCall> {
         let Part { index, id, name, arguments, begins } = part;
-        let has_arguments = !arguments.is_empty();
         if let Some(place) = self.of(index, &id, &name).filter(|_| !begins) {
-            if let Some(call) = self.0.get_mut(place) {
-                call.has_arguments |= has_arguments;
-            }
+            self.0[place].told.push_str(&arguments);
             return Some(ToolCall { index: u32::try_from(place).ok()?, id: None, name: None, arguments });
         }
         let place = self.0.len();
@@ -108,17 +106,34 @@ impl Calls {
             return None;
         }
         let told = if id.is_empty() { format!("call_{place}") } else { id.clone() };
-        self.0.push(Known { index, id, has_arguments });
+        self.0.push(Known { index, id, told: arguments.clone() });
         Some(ToolCall { index: u32::try_from(place).ok()?, id: Some(told), name: Some(name), arguments })
     }
 
     /// What calls without any arguments still need, once they are whole: hosts leave out `{}`, and programs read JSON.
     pub(super) fn without_arguments(&self) -> impl Iterator<Item = ToolCall> {
-        let empty = self.0.iter().enumerate().filter(|(_, call)| !call.has_arguments);
+        let empty = self.0.iter().enumerate().filter(|(_, call)| call.told.is_empty());
         empty.filter_map(|(place, _)| {
             let index = u32::try_from(place).ok()?;
             Some(ToolCall { index, arguments: "{}".to_owned(), ..ToolCall::default() })
         })
+    }
+
+    /// A call that is said once more, as a whole: the part of it that was not told yet; none if all of it was.
+    pub(super) fn complete(&mut self, whole: Part) -> Option<ToolCall> {
+        let same_id = self.0.iter().rposition(|it| !whole.id.is_empty() && it.id == whole.id);
+        // Where another id was drawn for it, the index tells; but some hosts give every call the same.
+        let is_same =
+            |it: &Known| it.index == whole.index && (it.told.is_empty() || it.told == whole.arguments);
+        let same = same_id.or_else(|| whole.index.and_then(|_| self.0.iter().rposition(is_same)));
+        let Some(place) = same else { return self.place(Part { begins: true, ..whole }) };
+        let known = &mut self.0[place];
+        if !known.told.is_empty() || whole.arguments.is_empty() {
+            return None;
+        }
+        known.told.clone_from(&whole.arguments);
+        let index = u32::try_from(place).ok()?;
+        Some(ToolCall { index, id: None, name: None, arguments: whole.arguments })
     }
 
     /// The call that goes on with this part; none if it begins one.
@@ -254,6 +269,31 @@ mod tests {
         );
         let needed: Vec<_> = calls.without_arguments().map(|it| (it.index, it.arguments)).collect();
         assert_eq!(needed, [(1, "{}".to_owned())]);
+    }
+
+    #[test]
+    fn calls_that_are_said_once_more() {
+        let mut calls = Calls::default();
+        let part = |index, id: &str, name: &str, arguments: &str| {
+            let [id, name, arguments] = [id, name, arguments].map(str::to_owned);
+            Part { index, id, name, arguments, begins: false }
+        };
+        calls.place(part(Some(1), "a", "now", "{}"));
+        calls.place(part(Some(2), "b", "now", ""));
+        calls.place(part(Some(3), "c", "now", "{}"));
+        let mut again = |index, id: &str, arguments: &str| {
+            let told = calls.complete(part(index, id, "where", arguments));
+            told.map_or("-".to_owned(), |it| {
+                format!("{} {} {}", it.index, it.id.unwrap_or_default(), it.arguments)
+            })
+        };
+        assert_eq!(again(Some(1), "a", "{}"), "-");
+        assert_eq!(again(Some(9), "b", "{1}"), "1  {1}", "its arguments were missing");
+        assert_eq!(again(Some(9), "b", "{1}"), "-", "and are told once");
+        assert_eq!(again(Some(3), "z", "{}"), "-", "another id was drawn for it");
+        assert_eq!(again(Some(3), "z", "{2}"), "3 z {2}", "all have the same index");
+        assert_eq!(again(None, "y", ""), "4 y ", "a new one");
+        assert_eq!(again(None, "y", "{3}"), "4  {3}");
     }
 
     #[test]

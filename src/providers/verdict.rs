@@ -48,12 +48,12 @@ pub(super) fn of_answer(
     (failed, complaint)
 }
 
-/// An error inside an answer that had begun with 200. "Bad request" is no verdict here: the request had been accepted.
+/// An error inside an answer that had begun with 200. "Bad request" is hardly a verdict here: the request had been accepted.
 /// A wait counts when it is a time from now; there is no clock here for a moment.
 pub(super) fn of_error(error: &Value) -> Failed {
     let complaint = Complaint::read(error);
     let failure = match rules::class(complaint.status.unwrap_or(rules::NO_STATUS), &complaint) {
-        Failure::BadRequest => Failure::ServerError,
+        Failure::BadRequest if !rules::says(&complaint, rules::FOUND_LATE) => Failure::ServerError,
         failure => failure,
     };
     let wait = waiting::in_body(error, &complaint.text, None).filter(|wait| is_cured(failure, *wait));

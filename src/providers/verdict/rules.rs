@@ -29,6 +29,11 @@ const NO_MONEY: &[Sign] = &[
     Word("billing_hard_limit_reached"),
     Word("billing_not_active"),
     Word("billing_error"),
+    // OpenAI, beside `insufficient_quota` where there is room for a type.
+    Word("credit_balance_exhausted"),
+    Word("organization_spend_limit_exceeded"),
+    Word("organization_usage_limit_exceeded"),
+    Word("project_spend_limit_exceeded"),
     Word("exceeded_current_quota_error"),
     // Anthropic, as 429 and as 400.
     Word("enforced_spend_limit_reached"),
@@ -95,6 +100,11 @@ const FILTERED: &[Sign] = &[
     Word("content_policy_violation"),
     Word("responsibleaipolicyviolation"),
     Word("data_inspection_failed"),
+    // OpenAI's responses.
+    Word("image_content_policy_violation"),
+    Word("bio_policy"),
+    Word("cyber_policy"),
+    Word("misalignment_policy_violation"),
     Text("content filtering policy"),
     Text("content exists risk"),
     Text("flagged as potentially violating"),
@@ -105,6 +115,8 @@ const UNSUPPORTED: &[Sign] = &[
     Word("unsupported_value"),
     Word("unknown_parameter"),
     Word("extra_forbidden"),
+    // OpenAI's responses have at least 16 tokens.
+    Word("integer_below_min_value"),
     Text("unsupported parameter"),
     Text("unknown parameter"),
     Text("unrecognized request argument"),
@@ -163,6 +175,24 @@ const WRONG_KEY: &[Sign] = &[
     Word("invalid_authentication_error"),
 ];
 
+/// What is found wrong with a question only when its answer has begun: OpenAI's responses fetch pictures and look at prompts then.
+pub(super) const FOUND_LATE: &[Sign] = &[
+    Word("invalid_prompt"),
+    Word("invalid_image"),
+    Word("invalid_image_format"),
+    Word("invalid_base64_image"),
+    Word("invalid_image_url"),
+    Word("invalid_image_mode"),
+    Word("image_too_large"),
+    Word("image_too_small"),
+    Word("image_parse_error"),
+    Word("image_file_too_large"),
+    Word("image_file_not_found"),
+    Word("empty_image_file"),
+    Word("unsupported_image_media_type"),
+    Word("failed_to_download_image"),
+];
+
 /// What llama.cpp cannot do at all, dressed as its own fault.
 const IMPOSSIBLE: &[Sign] = &[
     Text("--jinja"),
@@ -185,6 +215,9 @@ const NO_CAPACITY: &[Sign] = &[
     Word("capacity_exceeded"),
     Word("service_tier_capacity_exceeded"),
     Word("nocapacity"),
+    // OpenAI, inside a stream.
+    Word("server_is_overloaded"),
+    Word("slow_down"),
 ];
 
 /// The first rule that fits decides; the last ones fit everything.
@@ -218,6 +251,7 @@ const RULES: &[Rule] = &[
     (401, 401, &[], Failure::Auth),
     (403, 403, &[], Failure::Auth),
     (407, 407, &[], Failure::Auth),
+    (NO_STATUS, 499, FOUND_LATE, Failure::BadRequest),
     (500, 501, IMPOSSIBLE, Failure::BadRequest),
     (501, 501, &[], Failure::BadRequest),
     // Also a llama.cpp that still loads its model (503, `unavailable_error`).
@@ -242,12 +276,16 @@ const RULES: &[Rule] = &[
 
 /// The class of a failure with this status.
 pub(super) fn class(status: u16, complaint: &Complaint) -> Failure {
-    let says = |sign: &Sign| match sign {
-        Word(word) => complaint.words.iter().any(|it| it == word),
-        Text(text) => complaint.text.contains(text),
-    };
     let fits = |&(from, to, signs, _): &Rule| {
-        (from..=to).contains(&status) && (signs.is_empty() || signs.iter().any(says))
+        (from..=to).contains(&status) && (signs.is_empty() || says(complaint, signs))
     };
     RULES.iter().find(|rule| fits(rule)).map_or(Failure::ServerError, |rule| rule.3)
+}
+
+/// Whether it says one of these.
+pub(super) fn says(complaint: &Complaint, signs: &[Sign]) -> bool {
+    signs.iter().any(|sign| match sign {
+        Word(word) => complaint.words.iter().any(|it| it == word),
+        Text(text) => complaint.text.contains(text),
+    })
 }

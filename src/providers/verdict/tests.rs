@@ -387,6 +387,11 @@ fn errors_inside_a_stream() {
            {"type":"error","code":"insufficient_quota","message":"You exceeded your current quota","param":null,"sequence_number":2}
            {"type":"response.failed","response":{"id":"resp_1","status":"failed","error":{"code":"server_error","message":"x"}}}
            {"type":"response.failed","response":{"status":"failed","error":{"code":"rate_limit_exceeded","message":"Please try again in 11s."}}}
+           {"type":"response.failed","response":{"status":"failed","error":{"code":"invalid_prompt","message":"Invalid prompt."}}}
+           {"type":"error","error":{"type":"invalid_request_error","code":"failed_to_download_image","message":"x","param":"url"}}
+           {"type":"error","code":"cyber_policy","message":"x","param":null}
+           {"type":"error","code":"server_is_overloaded","message":"Selected model is at capacity.","param":null}
+           {"type":"response.failed","response":{"error":{"code":"project_spend_limit_exceeded","message":"x"}}}
            {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}
            {"type":"error","error":{"type":"api_error","message":"Internal server error"}}
            {"type":"error","error":{"type":"rate_limit_error","message":"x","details":{"error_code":"enforced_spend_limit_reached"}}}
@@ -417,6 +422,11 @@ fn errors_inside_a_stream() {
             quota_exhausted: insufficient_quota ← {"type":"error","code":"insufficient_quota","message":"You exceeded your
             server_error: server_error ← {"type":"response.failed","response":{"id":"resp_1","status":"failed","e
             rate_limited: rate_limit_exceeded (again in 11s) ← {"type":"response.failed","response":{"status":"failed","error":{"code":
+            bad_request: invalid_prompt ← {"type":"response.failed","response":{"status":"failed","error":{"code":
+            bad_request: failed_to_download_image ← {"type":"error","error":{"type":"invalid_request_error","code":"failed_t
+            content_filtered: cyber_policy ← {"type":"error","code":"cyber_policy","message":"x","param":null}
+            overloaded: server_is_overloaded ← {"type":"error","code":"server_is_overloaded","message":"Selected model 
+            quota_exhausted: project_spend_limit_exceeded ← {"type":"response.failed","response":{"error":{"code":"project_spend_lim
             overloaded: overloaded_error ← {"type":"error","error":{"type":"overloaded_error","message":"Overloaded
             server_error: api_error ← {"type":"error","error":{"type":"api_error","message":"Internal server e
             quota_exhausted: enforced_spend_limit_reached ← {"type":"error","error":{"type":"rate_limit_error","message":"x","detail
