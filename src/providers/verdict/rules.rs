@@ -71,6 +71,8 @@ const TOO_FAST: &[Sign] = &[
     Word("resource_exhausted"),
     Text("rate limit"),
     Text("too many requests"),
+    // Ollama's cloud.
+    Text("too many concurrent requests"),
     Text("per minute"),
     Text("per min)"),
     Text("per min "),
@@ -256,7 +258,8 @@ const RULES: &[Rule] = &[
     (501, 501, &[], Failure::BadRequest),
     // Also a llama.cpp that still loads its model (503, `unavailable_error`).
     (NO_STATUS, ANY, NO_CAPACITY, Failure::Overloaded),
-    (NO_STATUS, NO_STATUS, &[Text("overloaded")], Failure::Overloaded),
+    // Ollama tells of its queue so, with 503; behind a proxy in the stream.
+    (NO_STATUS, NO_STATUS, &[Text("overloaded"), Text("server busy")], Failure::Overloaded),
     (429, 429, &[Text("overloaded"), Text("capacity"), Text("high demand")], Failure::Overloaded),
     (498, 498, &[], Failure::Overloaded),
     (503, 503, &[], Failure::Overloaded),
