@@ -127,7 +127,6 @@ const UNSUPPORTED: &[Sign] = &[
     // Groq: "property 'x' is unsupported"; Gemini: "Unknown name … Cannot find field".
     Text("is unsupported"),
     Text("cannot find field"),
-    Text("penalty is not enabled"),
     // Anthropic: temperature; both temperature and `top_p`; a temperature or a forced tool for a model that thinks; a limit of
     // the answer above the model's; a schema with what it cannot say.
     Text("is deprecated for this model"),
@@ -136,6 +135,10 @@ const UNSUPPORTED: &[Sign] = &[
     Text("when tool_choice forces tool use"),
     Text("maximum allowed number of output tokens"),
     Text("output_config.format"),
+    // Also Gemini: penalties, system prompts and JSON, of models that have them not.
+    Text("is not enabled for"),
+    // Ollama.
+    Text("invalid options"),
     // OpenRouter, with 404: tools, pictures.
     Text("no endpoints found that support"),
 ];
