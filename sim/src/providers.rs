@@ -93,7 +93,7 @@ pub struct HungUp {
 }
 
 /// A provider of the cast, as a client has to know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RoleInfo {
     /// Its name.
     pub name: String,
@@ -103,6 +103,20 @@ pub struct RoleInfo {
     pub model: String,
     /// Where it is: what the dialect's paths are put behind, such as `http://127.0.0.1:4000/v1`.
     pub base_url: String,
+    /// The key without which it refuses everything; none: it asks for none.
+    pub key: Option<String>,
+}
+
+impl fmt::Debug for RoleInfo {
+    // Without the key, as wherever there is one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoleInfo")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("model", &self.model)
+            .field("base_url", &self.base_url)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The providers of a scene while they run. Clones are handles of the same ones, which end with the last handle.

@@ -10,6 +10,7 @@ use crate::{
 };
 use sim::{
     Stage, discord,
+    providers::Kind,
     scenario::{Act, Deed, Place, Player, Script, play},
     transcript::{Look, transcript},
 };
@@ -54,6 +55,9 @@ pub(crate) struct Arguments {
     /// Only the faults or outages with this word in their names or groups
     #[arg(long, value_name = "WORD", requires = "measured")]
     only: Option<String>,
+    /// Let alpha speak this dialect: openai, openai-responses, anthropic, gemini, completions or ollama
+    #[arg(long, value_name = "KIND", value_parser = Kind::parse, requires = "faults", conflicts_with = "outage")]
+    kind: Option<Kind>,
     /// Without the faults that take more than about five seconds
     #[arg(long, requires = "faults", conflicts_with = "outage")]
     quick: bool,
@@ -69,8 +73,8 @@ enum Who {
 }
 
 pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env) -> Exit {
-    let Arguments { only, quick, json, .. } = &arguments;
-    let wanted = faults::Wanted { only: only.clone(), is_quick: *quick, as_json: *json };
+    let Arguments { only, kind, quick, json, .. } = &arguments;
+    let wanted = faults::Wanted { only: only.clone(), kind: *kind, is_quick: *quick, as_json: *json };
     match () {
         () if arguments.faults => faults::run(&wanted).await,
         () if arguments.outage => faults::run_outage(&wanted).await,
@@ -122,11 +126,9 @@ async fn converse(arguments: Arguments, explicit: Option<&Path>, env: &Env) -> E
         Ok(loaded) => loaded,
         Err(problems) => return wrong_config(&problems),
     };
-    let scripted_env: Env = [("DISCORD_TOKEN", stage.discord.token())].into_iter().collect();
-    let env = if arguments.providers == Who::Config {
-        env.with("DISCORD_TOKEN", stage.discord.token())
-    } else {
-        scripted_env
+    let env = match arguments.providers {
+        Who::Config => env.with("DISCORD_TOKEN", stage.discord.token()),
+        Who::Script => environment(&stage),
     };
     let app = match App::build(loaded.config, &env, fastrand::Rng::new()).await {
         Ok(app) => app,
@@ -189,15 +191,28 @@ pub(super) fn addresses(stage: &Stage, folder: &Path) -> String {
         stage.discord.base(),
         folder.join("demo.db").display()
     );
-    for role in stage.providers.roles() {
+    for (place, role) in stage.providers.roles().iter().enumerate() {
+        let key = role.key.as_ref().map(|_| key_variable(place)).unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = writeln!(
             file,
-            "[[providers]]\nname = \"{}\"\nkind = \"{}\"\nbase_url = \"{}\"\nmodel = \"{}\"",
+            "[[providers]]\nname = \"{}\"\nkind = \"{}\"\nbase_url = \"{}\"\nmodel = \"{}\"\napi_key_env = \"{key}\"",
             role.name, role.kind, role.base_url, role.model
         );
     }
     file
+}
+
+/// The variables that go with [`addresses`]: the bot's token, and the providers' keys.
+pub(super) fn environment(stage: &Stage) -> Env {
+    let keys = stage.providers.roles().into_iter().enumerate();
+    let keys = keys.filter_map(|(place, role)| Some((key_variable(place), role.key?)));
+    keys.chain([("DISCORD_TOKEN".to_owned(), stage.discord.token().to_owned())]).collect()
+}
+
+/// The variable with the key of the provider at this place of the cast.
+fn key_variable(place: usize) -> String {
+    format!("KEY_OF_{place}")
 }
 
 /// `router.strategy` as an environment variable.

@@ -1,5 +1,6 @@
 //! The router API over real sockets, with scripted providers behind it: what a program is answered, byte by byte where it matters.
 
+use crate::harness::{key_variable, provider_table};
 use expect_test::{Expect, expect};
 use neverdark::{
     app::{App, Failure, Rooms},
@@ -24,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const HUNG_UP_WITHIN: Duration = Duration::from_millis(250);
 
 /// A running API.
-struct Desk {
-    providers: Providers,
+pub(crate) struct Desk {
+    pub(crate) providers: Providers,
     address: SocketAddr,
     client: Client,
     rooms: Rooms,
@@ -36,7 +37,7 @@ struct Desk {
 
 impl Desk {
     /// With these providers, such as `alpha: 'Hello.' | beta: 500`, and these settings over the usual ones.
-    async fn open(cast: &str, settings: &str, env: &[(&'static str, &str)]) -> Self {
+    pub(crate) async fn open(cast: &str, settings: &str, env: &[(&'static str, &str)]) -> Self {
         let cast = Cast::parse(cast).expect("the cast can be read");
         let providers = Providers::start(&cast, Hooks::default()).await.expect("ports are free");
         let folder = tempfile::tempdir().unwrap();
@@ -44,19 +45,18 @@ impl Desk {
             "[discord]\nenabled = false\n[status]\nlisten = \"off\"\n[store]\nurl = \"sqlite://{}\"\n",
             folder.path().join("test.db").display()
         );
-        for role in providers.roles() {
-            let (name, kind, url, model) = (role.name, role.kind, role.base_url, role.model);
-            write!(
-                file,
-                "[[providers]]\nname = \"{name}\"\nkind = \"{kind}\"\nbase_url = \"{url}\"\nmodel = \"{model}\"\n"
-            )
-            .unwrap();
+        let roles = providers.roles();
+        for (place, role) in roles.iter().enumerate() {
+            file += &provider_table(place, role);
         }
         let usual =
             "[router]\nstrategy = \"priority\"\nattempts_per_provider = 1\n[api]\nlisten = \"127.0.0.1:0\"\n";
         let path = folder.path().join("test.toml");
         std::fs::write(&path, format!("{usual}{settings}\n{file}")).unwrap();
-        let env: Env = env.iter().map(|(name, value)| (*name, *value)).collect();
+        let keys = roles.into_iter().enumerate();
+        let keys = keys.filter_map(|(place, role)| Some((key_variable(place), role.key?)));
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let env: Env = keys.chain(env).collect();
         let loaded = config::load(Some(&path), &env).unwrap_or_else(|problems| panic!("{problems}"));
         let app = App::build(loaded.config, &env, fastrand::Rng::with_seed(7)).await.unwrap();
         let (rooms, stop) = (app.rooms.clone(), CancellationToken::new());
@@ -71,7 +71,7 @@ impl Desk {
     }
 
     /// As [`Desk::open`] with nothing said.
-    async fn with(cast: &str) -> Self {
+    pub(crate) async fn with(cast: &str) -> Self {
         Self::open(cast, "", &[]).await
     }
 
@@ -79,12 +79,12 @@ impl Desk {
         format!("http://{}{path}", self.address)
     }
 
-    async fn post(&self, body: &Value) -> Response {
+    pub(crate) async fn post(&self, body: &Value) -> Response {
         self.client.post(self.url("/v1/chat/completions")).json(body).send().await.expect("an answer")
     }
 
     /// Who was asked and how it went, in the order of the ledger.
-    async fn ledger(&self) -> String {
+    pub(crate) async fn ledger(&self) -> String {
         self.rooms.ledger.flush().await;
         self.rows().await
     }
@@ -124,13 +124,13 @@ impl Desk {
         served.expect("it stops").expect("no panic").expect("it ends well");
     }
 
-    async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         self.stopped().await;
     }
 }
 
 /// A question, with these parameters over it.
-fn asking(over: Value) -> Value {
+pub(crate) fn asking(over: Value) -> Value {
     let mut body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
     let Value::Object(over) = over else { panic!("an object") };
     body.as_object_mut().unwrap().extend(over);
@@ -152,7 +152,7 @@ fn same_each_time(text: &str) -> String {
 }
 
 /// An answer as people may read it: the status, our headers, the body; and how it ended, if not well.
-async fn shown(mut response: Response) -> String {
+pub(crate) async fn shown(mut response: Response) -> String {
     let mut out = format!("{}\n", response.status().as_u16());
     for name in ["content-type", "retry-after", "allow", "www-authenticate", "x-neverdark-provider"] {
         if let Some(value) = response.headers().get(name) {

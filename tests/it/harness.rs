@@ -8,6 +8,7 @@ use neverdark::{
 use sim::{
     Stage,
     discord::{Options, Shown},
+    providers::RoleInfo,
     scenario::{Script, play},
     transcript::{Look, transcript},
 };
@@ -73,8 +74,7 @@ impl House {
         }
         let folder = tempfile::tempdir().unwrap();
         let loaded = configure(&stage, &script, folder.path());
-        let env: Env = [("DISCORD_TOKEN", stage.discord.token())].into_iter().collect();
-        let app = App::build(loaded.config, &env, fastrand::Rng::with_seed(7)).await.unwrap();
+        let app = App::build(loaded.config, &environment(&stage), fastrand::Rng::with_seed(7)).await.unwrap();
         let (rooms, stop) = (app.rooms.clone(), CancellationToken::new());
         let stopped = stop.clone().cancelled_owned();
         #[expect(clippy::disallowed_methods, reason = "`stop` waits for it and `close` aborts it")]
@@ -220,13 +220,8 @@ fn configure(stage: &Stage, script: &Script, folder: &Path) -> Loaded {
         stage.discord.base(),
         folder.join("test.db").display()
     );
-    for role in stage.providers.roles() {
-        writeln!(
-            file,
-            "[[providers]]\nname = \"{}\"\nkind = \"{}\"\nbase_url = \"{}\"\nmodel = \"{}\"",
-            role.name, role.kind, role.base_url, role.model
-        )
-        .unwrap();
+    for (place, role) in stage.providers.roles().iter().enumerate() {
+        file += &provider_table(place, role);
     }
     let path = folder.join("test.toml");
     std::fs::write(&path, file).unwrap();
@@ -235,8 +230,30 @@ fn configure(stage: &Stage, script: &Script, folder: &Path) -> Loaded {
     config::load(Some(&path), &env.collect()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
+/// A provider's table, as an operator would write it; the key is in the environment ([`key_variable`]).
+pub(crate) fn provider_table(place: usize, role: &RoleInfo) -> String {
+    let RoleInfo { name, kind, base_url, model, key } = role;
+    let key = key.as_ref().map(|_| key_variable(place)).unwrap_or_default();
+    format!(
+        "[[providers]]\nname = \"{name}\"\nkind = \"{kind}\"\nbase_url = \"{base_url}\"\nmodel = \"{model}\"\napi_key_env = \"{key}\"\n"
+    )
+}
+
+/// The variable with the key of the provider at this place of the cast.
+pub(crate) fn key_variable(place: usize) -> String {
+    format!("KEY_OF_{place}")
+}
+
+/// The token and the keys; and one that nobody wants.
+fn environment(stage: &Stage) -> Env {
+    let keys = stage.providers.roles().into_iter().enumerate();
+    let keys = keys.filter_map(|(place, role)| Some((key_variable(place), role.key?)));
+    let others = [("DISCORD_TOKEN", stage.discord.token()), ("ANOTHER_KEY", "sk-another")];
+    keys.chain(others.map(|(name, value)| (name.to_owned(), value.to_owned()))).collect()
+}
+
 /// A line of a transcript with the turn's id at its end as `<id>`.
-fn without_id(line: &str) -> String {
+pub(crate) fn without_id(line: &str) -> String {
     let is_id = |word: &str| {
         word.len() == 10 && word.bytes().all(|it| b"0123456789abcdefghjkmnpqrstvwxyz".contains(&it))
     };

@@ -8,6 +8,7 @@
 mod api;
 mod commands;
 mod conversations;
+mod dialects;
 mod docs;
 mod fallback;
 mod faults;

@@ -6,9 +6,9 @@ mod asking;
 pub(crate) mod bot;
 mod commands;
 pub(crate) mod demo;
+mod providers;
 #[cfg(target_os = "linux")]
 mod proxy;
-mod providers;
 mod serving;
 mod stopping;
 #[cfg(target_os = "linux")]

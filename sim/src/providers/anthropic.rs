@@ -1,6 +1,6 @@
 //! Messages as Anthropic answers them.
 
-use super::dialect::{self, Dialect, Finish, Reply, Shelf, Trouble, Wanted, bare};
+use super::dialect::{self, Call, Dialect, Finish, Reply, Shelf, Trouble, Wanted, bare};
 use serde_json::{Value, json};
 
 pub(crate) struct Anthropic;
@@ -18,6 +18,21 @@ fn delta(index: usize, delta: &Value) -> String {
     event(&json!({ "type": "content_block_delta", "index": index, "delta": delta }))
 }
 
+fn end(index: usize) -> String {
+    event(&json!({ "type": "content_block_stop", "index": index }))
+}
+
+/// The block for the text, if there will be any.
+fn text_begins(reply: &Reply<'_>) -> String {
+    let block = json!({ "type": "text", "text": "" });
+    if reply.speaks() { begin(text_block(reply), &block) } else { String::new() }
+}
+
+/// A call; its arguments are no text, and come in the pieces behind its beginning.
+fn tool_use(reply: &Reply<'_>, number: usize, call: &Call, input: &Value) -> Value {
+    json!({ "type": "tool_use", "id": reply.call_id("toolu", number), "name": call.name, "input": input })
+}
+
 /// The text is the second block when there was a thought before it.
 fn text_block(reply: &Reply<'_>) -> usize {
     usize::from(reply.reasoning.is_some())
@@ -28,6 +43,7 @@ fn stop_reason(finish: Finish) -> &'static str {
         Finish::Stop => "end_turn",
         Finish::Length => "max_tokens",
         Finish::ContentFilter => "refusal",
+        Finish::Calls => "tool_use",
     }
 }
 
@@ -58,20 +74,18 @@ impl Dialect for Anthropic {
     fn opening(&self, reply: &Reply<'_>) -> String {
         let start = json!({ "type": "message_start", "message": Self::message(reply, &json!([]), None, 1) });
         let block = match reply.reasoning {
-            Some(_) => json!({ "type": "thinking", "thinking": "", "signature": "" }),
-            None => json!({ "type": "text", "text": "" }),
+            Some(_) => begin(0, &json!({ "type": "thinking", "thinking": "", "signature": "" })),
+            None => text_begins(reply),
         };
-        event(&start) + &begin(0, &block) + &event(&json!({ "type": "ping" }))
+        event(&start) + &block + &event(&json!({ "type": "ping" }))
     }
 
     fn reasoning(&self, _reply: &Reply<'_>, text: &str) -> String {
         delta(0, &json!({ "type": "thinking_delta", "thinking": text }))
     }
 
-    fn thought(&self, _reply: &Reply<'_>) -> String {
-        delta(0, &json!({ "type": "signature_delta", "signature": "c2ln" }))
-            + &event(&json!({ "type": "content_block_stop", "index": 0 }))
-            + &begin(1, &json!({ "type": "text", "text": "" }))
+    fn thought(&self, reply: &Reply<'_>) -> String {
+        delta(0, &json!({ "type": "signature_delta", "signature": "c2ln" })) + &end(0) + &text_begins(reply)
     }
 
     fn piece(&self, reply: &Reply<'_>, text: &str) -> String {
@@ -81,7 +95,21 @@ impl Dialect for Anthropic {
     fn ending(&self, reply: &Reply<'_>) -> String {
         let stop = json!({ "stop_reason": stop_reason(reply.finish), "stop_sequence": null });
         let usage = json!({ "output_tokens": reply.tokens_out });
-        event(&json!({ "type": "content_block_stop", "index": text_block(reply) }))
+        let mut ending = String::new();
+        let mut block = text_block(reply);
+        if reply.speaks() {
+            ending += &end(block);
+            block += 1;
+        }
+        for (number, call) in reply.calls.iter().enumerate() {
+            ending += &begin(block, &tool_use(reply, number, call, &json!({})));
+            for part in call.parts() {
+                ending += &delta(block, &json!({ "type": "input_json_delta", "partial_json": part }));
+            }
+            ending += &end(block);
+            block += 1;
+        }
+        ending
             + &event(&json!({ "type": "message_delta", "delta": stop, "usage": usage }))
             + &event(&json!({ "type": "message_stop" }))
     }
@@ -103,6 +131,8 @@ impl Dialect for Anthropic {
         if !text.is_empty() {
             blocks.push(json!({ "type": "text", "text": text }));
         }
+        let calls = reply.calls.iter().enumerate();
+        blocks.extend(calls.map(|(number, call)| tool_use(reply, number, call, &call.arguments)));
         Self::message(reply, &Value::Array(blocks), Some(stop_reason(reply.finish)), reply.tokens_out)
     }
 

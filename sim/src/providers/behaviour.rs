@@ -44,10 +44,12 @@
 //! | `bom` | a byte order mark before the stream |
 //! | `bytewise` | every byte of the stream in a chunk of its own |
 //! | `gzip` | the stream is compressed, and says so, although nobody asked for it |
+//! | `call='now {"in":"Oslo"}'` | calls this tool, behind the text if there is one; several are called one after the other |
 //! | `refuses=max_tokens` | refuses, in the vendor's words, a question that has this parameter, wherever it has it |
 //!
 //! JSON in lines has no comments: for Ollama, `keepalive` and `endless=comments` are empty lines, and `endless=events` empty
-//! objects. `cr` and `finish=content_filter` mean nothing there, and are refused with the scene.
+//! objects. `cr` and `finish=content_filter` mean nothing there, and are refused with the scene; so is `call=` for legacy
+//! completions, which know no tools.
 //!
 //! A header's value may be a moment that is not known before: `retry-after=date+30s` (as HTTP writes a date), `rfc3339+30s`,
 //! `epoch+30s` and `epoch-ms+30s` (seconds and milliseconds since 1970).
@@ -59,7 +61,7 @@ mod tests;
 pub(crate) use parse::parse;
 
 use super::{
-    dialect::Finish,
+    dialect::{Call, Finish},
     framing::{Framing, LineEnd},
     kind::Kind,
 };
@@ -85,6 +87,8 @@ pub(crate) struct Behaviour {
     pub(crate) framing: Framing,
     /// Parameters that are refused.
     pub(crate) refuses: Vec<String>,
+    /// Tools that are called behind the text.
+    pub(crate) calls: Vec<Call>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -181,6 +185,7 @@ impl Behaviour {
             keepalive: None,
             framing: Framing::default(),
             refuses: Vec::new(),
+            calls: Vec::new(),
         }
     }
 
@@ -189,6 +194,9 @@ impl Behaviour {
     /// # Errors
     /// The word that makes no sense in its dialect, and what to write instead.
     pub(crate) fn fits(&self, kind: Kind) -> Result<(), String> {
+        if kind == Kind::Completions && !self.calls.is_empty() {
+            return Err("`call=` means nothing for legacy completions, which know no tools".into());
+        }
         if kind != Kind::Ollama {
             return Ok(());
         }

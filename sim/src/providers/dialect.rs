@@ -12,6 +12,8 @@ pub(crate) enum Finish {
     Stop,
     Length,
     ContentFilter,
+    /// It waits for what the tools say; never in a scene, as it goes with `call=`.
+    Calls,
 }
 
 impl Finish {
@@ -30,7 +32,27 @@ impl Finish {
             Self::Stop => "stop",
             Self::Length => "length",
             Self::ContentFilter => "content_filter",
+            Self::Calls => "tool_calls",
         }
+    }
+}
+
+/// A call of one of the program's tools.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Call {
+    /// The tool's name.
+    pub(crate) name: String,
+    /// An object.
+    pub(crate) arguments: Value,
+}
+
+impl Call {
+    /// Its arguments as vendors stream them: JSON in two parts, neither of which is any.
+    pub(crate) fn parts(&self) -> [String; 2] {
+        let json = self.arguments.to_string();
+        let middle = (1..=json.len().div_ceil(2)).rev().find(|at| json.is_char_boundary(*at)).unwrap_or(0);
+        let (first, second) = json.split_at(middle);
+        [first.to_owned(), second.to_owned()]
     }
 }
 
@@ -68,6 +90,8 @@ pub(crate) struct Reply<'a> {
     pub(crate) reasoning: Option<&'a str>,
     /// All that it will have said, for the dialect that repeats it at the end.
     pub(crate) text: &'a str,
+    /// Which tools it calls behind the text.
+    pub(crate) calls: &'a [Call],
     pub(crate) tokens_out: usize,
     /// Events so far, for the dialect that numbers them.
     pub(crate) events: AtomicU64,
@@ -77,6 +101,16 @@ impl Reply<'_> {
     /// The number of the next event, from zero.
     pub(crate) fn number(&self) -> u64 {
         self.events.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether there is a text, or at least a place for one: who only calls tools says nothing.
+    pub(crate) fn speaks(&self) -> bool {
+        !self.text.is_empty() || self.calls.is_empty()
+    }
+
+    /// The id of the call with this number, in a vendor's manner.
+    pub(crate) fn call_id(&self, prefix: &str, number: usize) -> String {
+        format!("{prefix}_{}_{number}", self.id)
     }
 }
 
@@ -135,7 +169,7 @@ pub(crate) trait Dialect: Sync {
     }
     /// A piece of the text.
     fn piece(&self, reply: &Reply<'_>, text: &str) -> String;
-    /// What a whole stream ends with.
+    /// What a whole stream ends with: the calls of tools, and the finish.
     fn ending(&self, reply: &Reply<'_>) -> String;
     /// An error inside a stream.
     fn error_event(&self, reply: &Reply<'_>, trouble: &Trouble<'_>) -> String;

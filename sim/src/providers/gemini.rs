@@ -1,7 +1,7 @@
 //! Content as Gemini generates it: CRLF framing, no `[DONE]`, and errors as bare JSON in the stream.
 
 use super::dialect::{
-    Asked, Dialect, Finish, Reply, Shelf, Trouble, Wanted, bare, last_line, text_of, tokens,
+    Asked, Call, Dialect, Finish, Reply, Shelf, Trouble, Wanted, bare, last_line, text_of, tokens,
 };
 use serde_json::{Value, json};
 
@@ -14,10 +14,16 @@ fn data(json: &Value) -> String {
 
 fn finish_reason(finish: Finish) -> &'static str {
     match finish {
-        Finish::Stop => "STOP",
+        // It has no word for calls.
+        Finish::Stop | Finish::Calls => "STOP",
         Finish::Length => "MAX_TOKENS",
         Finish::ContentFilter => "SAFETY",
     }
+}
+
+/// A call, always in one piece. There is a signature for what was thought, which has to be sent back with it.
+fn function_call(call: &Call) -> Value {
+    json!({ "functionCall": { "name": call.name, "args": call.arguments }, "thoughtSignature": "c2ln" })
 }
 
 impl Gemini {
@@ -80,9 +86,13 @@ impl Dialect for Gemini {
     }
 
     fn ending(&self, reply: &Reply<'_>) -> String {
+        let calls: Vec<_> = reply.calls.iter().map(function_call).collect();
         let mut last = Self::response(reply, &json!([]), Some(reply.finish));
         last["candidates"][0]["content"] = json!({});
-        data(&last)
+        match calls.as_slice() {
+            [] => data(&last),
+            calls => data(&Self::response(reply, &json!(calls), None)) + &data(&last),
+        }
     }
 
     fn error_event(&self, _reply: &Reply<'_>, trouble: &Trouble<'_>) -> String {
@@ -95,7 +105,10 @@ impl Dialect for Gemini {
     }
 
     fn whole(&self, reply: &Reply<'_>, text: &str) -> Value {
-        let parts = if text.is_empty() { json!([]) } else { json!([{ "text": text }]) };
+        let thought = reply.reasoning.map(|thought| json!({ "text": thought, "thought": true }));
+        let text = (!text.is_empty()).then(|| json!({ "text": text }));
+        let parts: Value =
+            thought.into_iter().chain(text).chain(reply.calls.iter().map(function_call)).collect();
         Self::response(reply, &parts, Some(reply.finish))
     }
 

@@ -24,13 +24,22 @@ fn spoken(reply: &Reply<'_>, message: &Value) -> Value {
     json!({ "model": reply.asked.model, "created_at": CREATED_AT, "message": message, "done": false })
 }
 
+/// Calls have no ids here, and are never cut.
+fn calls(reply: &Reply<'_>) -> Value {
+    reply
+        .calls
+        .iter()
+        .map(|call| json!({ "function": { "name": call.name, "arguments": call.arguments } }))
+        .collect()
+}
+
 /// The last document, with what was counted. Times are nanoseconds, here 20 ms a token.
 fn ended(reply: &Reply<'_>, message: &Value) -> Value {
     const TOKEN: usize = 20_000_000;
     let (tokens_in, tokens_out) = (reply.asked.tokens_in, reply.tokens_out);
     let mut last = spoken(reply, message);
     last["done"] = true.into();
-    // Nothing is filtered here: whoever writes a scene with it is told so.
+    // Nothing is filtered here (whoever writes a scene with it is told so), and calls have no word.
     last["done_reason"] = if reply.finish == Finish::Length { "length" } else { "stop" }.into();
     last["total_duration"] = (TOKEN * (tokens_in + tokens_out)).into();
     last["load_duration"] = 1_000_000.into();
@@ -71,7 +80,12 @@ impl Dialect for Ollama {
     }
 
     fn ending(&self, reply: &Reply<'_>) -> String {
-        line(&ended(reply, &json!({ "role": "assistant", "content": "" })))
+        let mut ending = String::new();
+        if !reply.calls.is_empty() {
+            let message = json!({ "role": "assistant", "content": "", "tool_calls": calls(reply) });
+            ending += &line(&spoken(reply, &message));
+        }
+        ending + &line(&ended(reply, &json!({ "role": "assistant", "content": "" })))
     }
 
     fn error_event(&self, _reply: &Reply<'_>, trouble: &Trouble<'_>) -> String {
@@ -86,6 +100,9 @@ impl Dialect for Ollama {
         let mut message = json!({ "role": "assistant", "content": text });
         if let Some(thought) = reply.reasoning {
             message["thinking"] = thought.into();
+        }
+        if !reply.calls.is_empty() {
+            message["tool_calls"] = calls(reply);
         }
         ended(reply, &message)
     }

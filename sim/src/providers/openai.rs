@@ -1,6 +1,6 @@
 //! Chat completions as OpenAI answers them.
 
-use super::dialect::{self, Dialect, Reply, Shelf, Trouble, Wanted, bare, data};
+use super::dialect::{self, Call, Dialect, Reply, Shelf, Trouble, Wanted, bare, data};
 use serde_json::{Value, json};
 
 pub(crate) struct OpenAi;
@@ -27,6 +27,12 @@ impl OpenAi {
             "system_fingerprint": "fp_sim",
         })
     }
+}
+
+/// A call as a whole answer has it: the arguments are JSON in a text.
+fn written(reply: &Reply<'_>, index: usize, call: &Call) -> Value {
+    let function = json!({ "name": call.name, "arguments": call.arguments.to_string() });
+    json!({ "id": reply.call_id("call", index), "type": "function", "function": function })
 }
 
 /// OpenAI's count of tokens.
@@ -70,7 +76,19 @@ impl Dialect for OpenAi {
     }
 
     fn ending(&self, reply: &Reply<'_>) -> String {
-        let mut ending = Self::chunk(reply, &json!({}), Some(reply.finish.openai()));
+        let mut ending = String::new();
+        for (index, call) in reply.calls.iter().enumerate() {
+            let [first, second] = call.parts();
+            let mut begun = written(reply, index, call);
+            begun["index"] = index.into();
+            begun["function"]["arguments"] = "".into();
+            ending += &Self::chunk(reply, &json!({ "tool_calls": [begun] }), None);
+            for part in [first, second] {
+                let more = json!({ "index": index, "function": { "arguments": part } });
+                ending += &Self::chunk(reply, &json!({ "tool_calls": [more] }), None);
+            }
+        }
+        ending += &Self::chunk(reply, &json!({}), Some(reply.finish.openai()));
         if reply.asked.count_tokens {
             let mut counted = Self::frame(reply);
             counted["choices"] = json!([]);
@@ -92,6 +110,13 @@ impl Dialect for OpenAi {
         let mut message = json!({ "role": "assistant", "content": text, "refusal": null });
         if let Some(thought) = reply.reasoning {
             message["reasoning_content"] = thought.into();
+        }
+        if !reply.speaks() {
+            message["content"] = Value::Null;
+        }
+        if !reply.calls.is_empty() {
+            let calls = reply.calls.iter().enumerate();
+            message["tool_calls"] = calls.map(|(index, call)| written(reply, index, call)).collect();
         }
         json!({
             "id": format!("chatcmpl-{}", reply.id),

@@ -118,6 +118,7 @@ impl Scene<'_> {
             finish: self.behaviour.finish,
             reasoning,
             text,
+            calls: &self.behaviour.calls,
             tokens_out,
             events: AtomicU64::new(0),
         }
@@ -267,12 +268,13 @@ impl Scene<'_> {
         let wait = self.behaviour.headers.iter().find(|(name, _)| name == "retry-after");
         let retry_after = wait.and_then(|(_, value)| Duration::try_from_secs_f64(value.parse().ok()?).ok());
         let body = self.dialect.error_body(&self.trouble(status, code, retry_after));
+        let told = retry_after.is_some() && self.dialect.waits_in_body();
         // Gemini has statuses of its own, and says them in the body, too.
         let status =
             body["error"]["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(status);
         let body = body.to_string();
         let mut headers = self.headers();
-        headers.retain(|(name, _)| name != "retry-after" || !self.dialect.waits_in_body());
+        headers.retain(|(name, _)| name != "retry-after" || !told);
         self.send(wire, answer_head(status, JSON, Some(body.len()), self.last, &headers), &body).await
     }
 

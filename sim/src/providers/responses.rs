@@ -1,7 +1,9 @@
 //! Responses as OpenAI answers them: events with names and numbers, one answer in several nested parts, no `[DONE]`.
 
 use super::{
-    dialect::{Asked, Dialect, Finish, Reply, Shelf, Trouble, Wanted, bare, last_line, text_of, tokens},
+    dialect::{
+        Asked, Call, Dialect, Finish, Reply, Shelf, Trouble, Wanted, bare, last_line, text_of, tokens,
+    },
     openai::{self, CREATED},
 };
 use serde_json::{Value, json};
@@ -21,7 +23,7 @@ fn text_index(reply: &Reply<'_>) -> usize {
 }
 
 fn status(finish: Finish) -> &'static str {
-    if finish == Finish::Stop { "completed" } else { "incomplete" }
+    if matches!(finish, Finish::Stop | Finish::Calls) { "completed" } else { "incomplete" }
 }
 
 fn output_text(text: &str) -> Value {
@@ -82,13 +84,13 @@ fn response(reply: &Reply<'_>, status: &str) -> Value {
 /// The answer when it is over.
 fn ended(reply: &Reply<'_>) -> Value {
     let mut whole = response(reply, status(reply.finish));
-    let message = message_item(reply, status(reply.finish), &[reply.text]);
-    whole["output"] = match reply.reasoning {
-        Some(thought) => json!([thought_item(reply, &[thought]), message]),
-        None => json!([message]),
-    };
+    let thought = reply.reasoning.map(|thought| thought_item(reply, &[thought]));
+    let message = reply.speaks().then(|| message_item(reply, status(reply.finish), &[reply.text]));
+    let calls =
+        reply.calls.iter().enumerate().map(|(number, call)| call_item(reply, number, call, "completed"));
+    whole["output"] = thought.into_iter().chain(message).chain(calls).collect();
     whole["incomplete_details"] = match reply.finish {
-        Finish::Stop => Value::Null,
+        Finish::Stop | Finish::Calls => Value::Null,
         Finish::Length => json!({ "reason": "max_output_tokens" }),
         Finish::ContentFilter => json!({ "reason": "content_filter" }),
     };
@@ -103,8 +105,43 @@ fn ended(reply: &Reply<'_>) -> Value {
     whole
 }
 
-/// The message begins, as the next part of the answer.
+/// A call of a tool, an item of its own with two ids: the item's, and the one by which its result is told.
+fn call_item(reply: &Reply<'_>, number: usize, call: &Call, status: &str) -> Value {
+    let arguments = if status == "completed" { call.arguments.to_string() } else { String::new() };
+    json!({
+        "id": reply.call_id("fc", number),
+        "type": "function_call",
+        "status": status,
+        "arguments": arguments,
+        "call_id": reply.call_id("call", number),
+        "name": call.name,
+    })
+}
+
+/// The events of a call, which is the item with this index.
+fn called(reply: &Reply<'_>, number: usize, index: usize, call: &Call) -> String {
+    let item = |status| json!({ "output_index": index, "item": call_item(reply, number, call, status) });
+    let place = json!({ "item_id": reply.call_id("fc", number), "output_index": index });
+    let with = |key: &str, text: String| {
+        let mut place = place.clone();
+        place[key] = text.into();
+        place
+    };
+    let mut events = event(reply, "response.output_item.added", item("in_progress"));
+    for part in call.parts() {
+        events += &event(reply, "response.function_call_arguments.delta", with("delta", part));
+    }
+    let whole = with("arguments", call.arguments.to_string());
+    events
+        + &event(reply, "response.function_call_arguments.done", whole)
+        + &event(reply, "response.output_item.done", item("completed"))
+}
+
+/// The message begins, as the next part of the answer; if there will be one.
 fn message_begins(reply: &Reply<'_>) -> String {
+    if !reply.speaks() {
+        return String::new();
+    }
     let (index, id) = (text_index(reply), message_id(reply));
     let item = message_item(reply, "in_progress", &[]);
     event(reply, "response.output_item.added", json!({ "output_index": index, "item": item }))
@@ -113,6 +150,18 @@ fn message_begins(reply: &Reply<'_>) -> String {
             "response.content_part.added",
             json!({ "item_id": id, "output_index": index, "content_index": 0, "part": output_text("") }),
         )
+}
+
+/// The message ends, and is told once more.
+fn message_ends(reply: &Reply<'_>) -> String {
+    let (index, id, text) = (text_index(reply), message_id(reply), reply.text);
+    let said =
+        json!({ "item_id": id, "output_index": index, "content_index": 0, "text": text, "logprobs": [] });
+    let part = json!({ "item_id": id, "output_index": index, "content_index": 0, "part": output_text(text) });
+    let item = message_item(reply, status(reply.finish), &[text]);
+    event(reply, "response.output_text.done", said)
+        + &event(reply, "response.content_part.done", part)
+        + &event(reply, "response.output_item.done", json!({ "output_index": index, "item": item }))
 }
 
 /// `input` is a text, or a list of messages whose content is a text or a list of parts.
@@ -188,20 +237,13 @@ impl Dialect for Responses {
     }
 
     fn ending(&self, reply: &Reply<'_>) -> String {
-        let (index, id, text) = (text_index(reply), message_id(reply), reply.text);
-        let said =
-            json!({ "item_id": id, "output_index": index, "content_index": 0, "text": text, "logprobs": [] });
-        let part =
-            json!({ "item_id": id, "output_index": index, "content_index": 0, "part": output_text(text) });
-        let item = message_item(reply, status(reply.finish), &[text]);
-        event(reply, "response.output_text.done", said)
-            + &event(reply, "response.content_part.done", part)
-            + &event(reply, "response.output_item.done", json!({ "output_index": index, "item": item }))
-            + &event(
-                reply,
-                &format!("response.{}", status(reply.finish)),
-                json!({ "response": ended(reply) }),
-            )
+        let mut ending = if reply.speaks() { message_ends(reply) } else { String::new() };
+        let first = text_index(reply) + usize::from(reply.speaks());
+        for (number, call) in reply.calls.iter().enumerate() {
+            ending += &called(reply, number, first + number, call);
+        }
+        let name = format!("response.{}", status(reply.finish));
+        ending + &event(reply, &name, json!({ "response": ended(reply) }))
     }
 
     fn error_event(&self, reply: &Reply<'_>, trouble: &Trouble<'_>) -> String {

@@ -94,6 +94,7 @@ impl Server {
             kind: self.role.kind,
             model: self.role.models.first().cloned().unwrap_or_default(),
             base_url: format!("http://{}{}", self.address, self.role.kind.base_path()),
+            key: self.role.key.clone(),
         }
     }
 

@@ -48,8 +48,7 @@ impl House {
         let path = folder.path().join("faults.toml");
         std::fs::write(&path, file).map_err(|failure| format!("the settings can't be written: {failure}"))?;
         let loaded = config::load(Some(&path), &Env::default()).map_err(|problems| problems.to_string())?;
-        let env: Env = [("DISCORD_TOKEN", stage.discord.token())].into_iter().collect();
-        let app = App::build(loaded.config, &env, fastrand::Rng::new()).await;
+        let app = App::build(loaded.config, &demo::environment(&stage), fastrand::Rng::new()).await;
         let app = app.map_err(|failure: Failure| failure.to_string())?;
         let guest = Guest { rooms: app.rooms.clone(), stage };
         Ok(Self { guest, app, _folder: folder })

@@ -85,6 +85,7 @@ const TOO_FAST: &[Sign] = &[
     Text("rate limit"),
     Text("rate-limited"), // OpenRouter, of whoever is behind it
     Text("too many requests"),
+    Text("too many concurrent requests"), // Ollama's cloud
     Text("per minute"),
     Text("per min)"),
     Text("per min "),
@@ -374,7 +375,8 @@ const RULES: &[Rule] = &[
     (501, 501, &[], Failure::UnsupportedParameter),
     // Also a llama.cpp that still loads its model (503, `unavailable_error`).
     (NO_STATUS, ANY, NO_CAPACITY, Failure::Overloaded),
-    (NO_STATUS, NO_STATUS, &[Text("overloaded")], Failure::Overloaded),
+    // Ollama tells of its queue so, with 503; behind a proxy in the stream.
+    (NO_STATUS, NO_STATUS, &[Text("overloaded"), Text("server busy")], Failure::Overloaded),
     (429, 429, NO_CAPACITY_AS_RATE_LIMIT, Failure::Overloaded),
     (498, 498, &[], Failure::Overloaded),
     (503, 503, &[], Failure::Overloaded),

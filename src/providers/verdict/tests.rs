@@ -282,11 +282,15 @@ fn ollamas_own_words() {
     check_chunks(
         r#"{"error":"an error was encountered while running the model: unexpected EOF"}
            {"StatusCode":429,"Status":"429 Too Many Requests","error":"slow down"}
+           {"error":"too many concurrent requests"}
+           {"error":"server busy, please try again.  maximum pending requests exceeded"}
            [{"error":{"code":499,"status":"CANCELLED"}}]
            [7]"#,
         expect![[r#"
             server_error ← {"error":"an error was encountered while running the model: unexpected E
             rate_limited: status 429 ← {"StatusCode":429,"Status":"429 Too Many Requests","error":"slow down"}
+            rate_limited ← {"error":"too many concurrent requests"}
+            overloaded ← {"error":"server busy, please try again.  maximum pending requests excee
             server_error: cancelled ← [{"error":{"code":499,"status":"CANCELLED"}}]
             no error ← [7]
         "#]],

@@ -1,7 +1,12 @@
 //! Reads the words for a behaviour.
 
 use super::{Answer, Behaviour, Endless, Fault, FaultKind, status_of};
-use crate::providers::{clock, dialect::Finish, framing::LineEnd, words};
+use crate::providers::{
+    clock,
+    dialect::{Call, Finish},
+    framing::LineEnd,
+    words,
+};
 use std::time::Duration;
 use words::Word;
 
@@ -11,7 +16,7 @@ const SOME_TEXT: &str = "One two three four five six seven eight nine ten.";
 pub(super) const KNOWN: &str = "known are 'text', echo, lorem=N, a status such as 500, error=CODE, hang, refuse, blackhole, reset, html, empty, \
                      malformed, close, silent, raw='BODY', bytes=HEX, endless=WHAT, random, cut, drop, stall, notfinished, \
                      hold, whole, crlf, cr, bom, bytewise, gzip, keepalive=, delay=, pace=, drip=, after=, finish=, \
-                     reasoning=, seed=, fail=, refuses=, and HEADER-NAME=VALUE";
+                     reasoning=, seed=, fail=, call=, refuses=, and HEADER-NAME=VALUE";
 
 /// Reads behaviours, separated by `then`.
 ///
@@ -118,6 +123,7 @@ fn keyed(draft: &mut Draft, behaviour: &mut Behaviour, key: &str, word: &Word) -
         },
         "drip" => behaviour.drip = Some(words::duration(value)?),
         "reasoning" => behaviour.reasoning = Some(value.to_owned()),
+        "call" => behaviour.calls.push(call(value)?),
         "refuses" => behaviour.refuses.extend(value.split(',').map(str::to_owned)),
         "finish" => behaviour.finish = Finish::parse(value)?,
         header if header.contains('-') && header.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
@@ -135,6 +141,19 @@ fn keyed(draft: &mut Draft, behaviour: &mut Behaviour, key: &str, word: &Word) -
         }
     }
     Ok(())
+}
+
+/// `now {"in":"Oslo"}`: a tool's name, and its arguments if it has any.
+fn call(value: &str) -> Result<Call, String> {
+    let (name, arguments) = value.trim().split_once(' ').unwrap_or((value, "{}"));
+    match serde_json::from_str(arguments) {
+        Ok(arguments @ serde_json::Value::Object(_)) if !name.is_empty() => {
+            Ok(Call { name: name.to_owned(), arguments })
+        }
+        _ => Err(format!(
+            "`call='{value}'`: expected a tool's name and a JSON object, as in `call='now {{}}'`"
+        )),
+    }
 }
 
 fn endless(what: &str) -> Result<Endless, String> {
@@ -163,6 +182,22 @@ fn hex(word: &Word) -> Result<Vec<u8>, String> {
 
 fn number<T: std::str::FromStr>(word: &Word) -> Result<T, String> {
     word.text.parse().map_err(|_| format!("`{}`: expected a number behind the =", word.written()))
+}
+
+/// Calls are said by a model, and are why its answer ends.
+fn calls_fit(behaviour: &mut Behaviour) -> Result<(), String> {
+    use Answer::{Echo, Empty, Lorem, Text};
+    if behaviour.calls.is_empty() {
+        return Ok(());
+    }
+    if !matches!(behaviour.answer, Text(_) | Echo | Lorem { .. } | Empty) || behaviour.finish != Finish::Stop
+    {
+        return Err(
+            "`call=` goes with a text or nothing, and without `finish=`: the calls are why it ends".into()
+        );
+    }
+    behaviour.finish = Finish::Calls;
+    Ok(())
 }
 
 impl Draft {
@@ -213,7 +248,11 @@ impl Draft {
         if behaviour.hold && behaviour.fault.is_none() {
             return Err("`hold` needs to know when: `hold after=3`, or a fault with `after=`".into());
         }
+        if alone && self.fault.is_none() && self.error.is_none() && !behaviour.calls.is_empty() {
+            self.said = Some((String::new(), Answer::Empty));
+        }
         behaviour.answer = self.answer(behaviour.fault.is_some())?;
+        calls_fit(&mut behaviour)?;
         let spoken = match behaviour.answer {
             Answer::Text(_) | Answer::Echo | Answer::Lorem { .. } | Answer::Raw { .. } => true,
             _ if behaviour.fault.is_some() => {

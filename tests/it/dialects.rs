@@ -1,0 +1,496 @@
+//! Every dialect through the whole service: whoever comes first in whatever dialect, people see the same, and the ledger says the same.
+
+use crate::{
+    api::{Desk, asking, shown},
+    harness::House,
+};
+use expect_test::{Expect, expect};
+use futures::future::join_all;
+use serde_json::{Value, json};
+use sim::providers::{Cast, Kind};
+use std::fmt::Write;
+
+/// Something that the first provider does.
+struct Case {
+    name: &'static str,
+    /// In the words of the scenes.
+    alpha: &'static str,
+    /// Its own settings, over the usual ones.
+    settings: &'static [(&'static str, &'static str)],
+    /// How often it is asked.
+    turns: usize,
+}
+
+/// It is asked once, with the usual settings.
+const fn case(name: &'static str, alpha: &'static str) -> Case {
+    Case { name, alpha, settings: &[], turns: 1 }
+}
+
+/// As [`case`], with a setting.
+const fn set(
+    name: &'static str,
+    alpha: &'static str,
+    setting: &'static [(&'static str, &'static str)],
+) -> Case {
+    Case { name, alpha, settings: setting, turns: 1 }
+}
+
+/// As [`case`], asked twice, with a setting.
+const fn twice(
+    name: &'static str,
+    alpha: &'static str,
+    setting: &'static [(&'static str, &'static str)],
+) -> Case {
+    Case { name, alpha, settings: setting, turns: 2 }
+}
+
+/// Nobody waits longer for somebody who says nothing. Well above what a busy machine needs for an honest first text.
+const IMPATIENT: &[(&str, &str)] = &[("first_token_timeout", "400ms"), ("stall_timeout", "400ms")];
+const WARM: &[(&str, &str)] = &[("temperature", "0.5")];
+
+const CASES: &[Case] = &[
+    case("a whole answer", "'The tide turns.'"),
+    case("a whole answer, with thoughts before it", "reasoning='Let me see.' 'The tide turns.'"),
+    case("in one document", "whole reasoning='Let me see.' 'The tide turns.'"),
+    case("a long answer", "lorem=5000 seed=3"),
+    case("each byte by itself", "reasoning='Hm.' 'The tide turns.' bytewise"),
+    case("lines that end with CR and LF", "'The tide turns.' crlf"),
+    case("lines that end with CR", "'The tide turns.' cr"),
+    case("a byte order mark", "'The tide turns.' bom"),
+    case("keep-alives before it", "'The tide turns.' delay=60ms keepalive=15ms"),
+    case("up to its limit", "'The tide turns' finish=length"),
+    // Instead of an answer.
+    case("429, and until when", "429 retry-after=30"),
+    case("429", "429"),
+    case("500", "500"),
+    case("503", "503"),
+    case("overloaded", "error=overloaded_error"),
+    case("a wrong key (401)", "401"),
+    set("a wrong key", "'The tide turns.'", &[("api_key_env", "ANOTHER_KEY")]),
+    set("no key", "'The tide turns.'", &[("api_key_env", "")]),
+    case("not allowed (403)", "403"),
+    case("no such model (404)", "404"),
+    case("no money (402)", "402"),
+    case("the quota is used up", "error=insufficient_quota"),
+    case("too long", "error=context_length_exceeded"),
+    case("a bad request", "400"),
+    case("filtered before any text", "empty finish=content_filter"),
+    case("a page", "html"),
+    case("502 with a page", "502 html"),
+    case("no JSON", "malformed"),
+    case("half a document", "'The tide turns.' whole malformed after=1"),
+    case("empty", "empty"),
+    case("only thoughts", "empty reasoning='Let me see.'"),
+    case("refused", "refuse"),
+    case("reset", "reset"),
+    case("closed", "close"),
+    set("silent", "hang", IMPATIENT),
+    set("only a head", "'The tide turns.' stall after=0", IMPATIENT),
+    // In the stream, before any text.
+    case("an error before text", "'The tide turns.' error=server_error after=0"),
+    case("overloaded before text", "'The tide turns.' error=overloaded_error after=0"),
+    case("too fast before text", "'The tide turns.' error=rate_limit_exceeded after=0"),
+    case("the quota before text", "'The tide turns.' error=insufficient_quota after=0"),
+    case("too long before text", "'The tide turns.' error=context_length_exceeded after=0"),
+    case("cut before text", "'The tide turns.' cut after=0"),
+    case("dropped before text", "'The tide turns.' drop after=0"),
+    // In the stream, after text that people saw.
+    case("an error after text", "'The tide turns twice a day' error=server_error after=4 hold"),
+    case("overloaded after text", "'The tide turns twice a day' error=overloaded_error after=4 hold"),
+    case("no JSON after text", "'The tide turns twice a day' malformed after=4 hold"),
+    case("cut after text", "'The tide turns twice a day' cut after=4 hold"),
+    case("dropped after text", "'The tide turns twice a day' drop after=4 hold"),
+    case("reset after text", "'The tide turns twice a day' reset after=4 hold"),
+    set("stalled after text", "'The tide turns twice a day' stall after=4 hold", IMPATIENT),
+    case("no finish", "'The tide turns twice a day' notfinished hold"),
+    case("filtered after text", "'The tide turns' finish=content_filter"),
+    // Refused, and asked otherwise: one call more, and only the first time.
+    twice("temperature is refused", "'The tide turns.' refuses=temperature", WARM),
+    twice(
+        "the limit of length is refused",
+        "'The tide turns.' refuses=max_tokens,max_output_tokens,maxOutputTokens,num_predict",
+        &[],
+    ),
+];
+
+/// What came of a case: what people saw, who was asked and how it went, and the calls that the first one got.
+type Came = (String, String, usize);
+
+/// Plays all cases with a provider of this kind first and one of another kind behind it; none for what this kind cannot do.
+async fn play(kind: Kind) -> Vec<Option<Came>> {
+    let place = Kind::ALL.iter().position(|it| *it == kind).unwrap();
+    let other = Kind::ALL[(place + 1) % Kind::ALL.len()];
+    let mut cast = format!("cast beta: kind={other} key=sk-b 'Beta says: the moon pulls.'\n");
+    let mut scene = "config limits.per_user=off router.health_check=off\n".to_owned();
+    let mut played: Vec<(usize, &Case)> = Vec::new();
+    for (number, case) in CASES.iter().enumerate() {
+        let role = format!("f{number}: kind={kind} key=sk-a {}", case.alpha);
+        if Cast::parse(&role).is_err() {
+            continue;
+        }
+        played.push((number, case));
+        writeln!(cast, "cast {role}").unwrap();
+        for (setting, value) in case.settings {
+            writeln!(scene, "config providers.{}.{setting}='{value}'", played.len()).unwrap();
+        }
+        for _ in 0..case.turns {
+            writeln!(scene, "ana runs /ask prompt:hi provider:f{number} in #c{number}").unwrap();
+        }
+    }
+    let house = House::open(&(cast + &scene)).await;
+    house.play().await;
+    let (seen, ledger) = (house.transcript(), house.ledger().await);
+    let mut turns = ledger.lines();
+    let mut came: Vec<Option<Came>> = CASES.iter().map(|_| None).collect();
+    for (number, case) in played {
+        let alpha = format!("f{number}");
+        let turns: Vec<&str> = turns.by_ref().take(case.turns).map(str::trim).collect();
+        let calls = house.stage.providers.calls(&alpha).len();
+        came[number] = Some((
+            what_was_seen(&seen, number),
+            turns.join(" / ").replace(&format!("{alpha} "), "alpha "),
+            calls,
+        ));
+    }
+    house.close();
+    came
+}
+
+/// What the bot said in a case's channel, in one line.
+fn what_was_seen(transcript: &str, number: usize) -> String {
+    let lines = transcript.lines().skip_while(|line| *line != format!("#c{number}")).skip(1);
+    let lines =
+        lines.take_while(|line| line.is_empty() || line.starts_with(' ')).map(|line| line.trim_start());
+    let lines = lines.filter(|line| !line.starts_with("ana ")).map(|it| {
+        it.strip_prefix("neverdark").map_or(it, str::trim_start).replace(&format!("f{number} "), "alpha ")
+    });
+    let lines: Vec<String> = lines.collect();
+    if lines.len() > 6 {
+        let sum = lines.concat().bytes().fold(7_u32, |sum, it| sum.wrapping_mul(31).wrapping_add(it.into()));
+        return format!("{} lines that begin with {:?} and add up to {sum:x}", lines.len(), lines[0]);
+    }
+    lines.join(" ⏎ ")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_see_the_same_in_every_dialect() {
+    let began = std::time::Instant::now();
+    let played = join_all(Kind::ALL.map(play)).await;
+    println!("{} cases in {:?}", CASES.len(), began.elapsed());
+    let mut told = String::new();
+    for (number, case) in CASES.iter().enumerate() {
+        let mut ways: Vec<(Option<&Came>, Vec<&str>)> = Vec::new();
+        for (kind, came) in Kind::ALL.iter().zip(&played) {
+            let came = came[number].as_ref();
+            match ways.iter_mut().find(|(it, _)| *it == came) {
+                Some((_, kinds)) => kinds.push(kind.as_str()),
+                None => ways.push((came, vec![kind.as_str()])),
+            }
+        }
+        writeln!(told, "{}", case.name).unwrap();
+        for (came, kinds) in &ways {
+            let who = if ways.len() == 1 { String::new() } else { format!("{}: ", kinds.join(", ")) };
+            let (seen, ledger, calls) = match came {
+                Some((seen, ledger, calls)) => (seen.as_str(), ledger.as_str(), *calls),
+                None => ("(is nothing in this dialect)", "", 0),
+            };
+            writeln!(told, "  {who}{seen}").unwrap();
+            if !ledger.is_empty() {
+                let calls = if calls == case.turns { String::new() } else { format!(" ({calls} calls)") };
+                writeln!(told, "    {ledger}{calls}").unwrap();
+            }
+        }
+    }
+    expect![[r#"
+        a whole answer
+          The tide turns.
+            alpha answered
+        a whole answer, with thoughts before it
+          The tide turns.
+            alpha answered
+        in one document
+          The tide turns.
+            alpha answered
+        a long answer
+          ## Part 1
+            alpha answered
+        each byte by itself
+          The tide turns.
+            alpha answered
+        lines that end with CR and LF
+          The tide turns.
+            alpha answered
+        lines that end with CR
+          openai, openai-responses, anthropic, gemini, completions: The tide turns.
+            alpha answered
+          ollama: (is nothing in this dialect)
+        a byte order mark
+          The tide turns.
+            alpha answered
+        keep-alives before it
+          The tide turns.
+            alpha answered
+        up to its limit
+          The tide turns ⏎ -# the answer reached its limit of length and stops here
+            alpha answered
+        429, and until when
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha was rate limited
+            alpha failed: rate_limited (30 s) · beta answered
+        429
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha was rate limited
+            alpha failed: rate_limited · beta answered
+        500
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha had a server error
+            alpha failed: server_error · beta answered
+        503
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha was overloaded
+            alpha failed: overloaded · beta answered
+        overloaded
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha was overloaded
+            alpha failed: overloaded · beta answered
+        a wrong key (401)
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha refused its key
+            alpha failed: auth · beta answered
+        a wrong key
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha refused its key
+            alpha failed: auth · beta answered
+        no key
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha refused its key
+            alpha failed: auth · beta answered
+        not allowed (403)
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha refused its key
+            alpha failed: auth · beta answered
+        no such model (404)
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha does not have its model
+            alpha failed: model_unavailable · beta answered
+        no money (402)
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha is out of quota
+            alpha failed: quota_exhausted · beta answered
+        the quota is used up
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha is out of quota
+            alpha failed: quota_exhausted · beta answered
+        too long
+          This conversation is too long for the models I can reach. `/reset` clears it, or ask in a new thread. ⏎ -# <id>
+            alpha failed: context_too_long · (turn failed: context_too_long)
+        a bad request
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha did not accept the request
+            alpha failed: bad_request · beta answered
+        filtered before any text
+          openai, openai-responses, anthropic, gemini, completions: The model declined to answer this. Asking in other words may help. ⏎ -# <id>
+            alpha failed: content_filtered · (turn failed: content_filtered)
+          ollama: (is nothing in this dialect)
+        a page
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha sent something unreadable
+            alpha failed: malformed · beta answered
+        502 with a page
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha had a server error
+            alpha failed: server_error · beta answered
+        no JSON
+          openai, openai-responses, anthropic, gemini, completions: Beta says: the moon pulls. ⏎ -# answered by beta · alpha sent something unreadable
+            alpha failed: malformed · beta answered
+          ollama: Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off
+            alpha failed: broken_stream · beta answered
+        half a document
+          openai, openai-responses, anthropic, gemini, completions: Beta says: the moon pulls. ⏎ -# answered by beta · alpha sent something unreadable
+            alpha failed: malformed · beta answered
+          ollama: Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off
+            alpha failed: broken_stream · beta answered
+        empty
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha sent an empty answer
+            alpha failed: empty · beta answered
+        only thoughts
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha sent an empty answer
+            alpha failed: empty · beta answered
+        refused
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha could not be reached
+            alpha failed: connection · beta answered (0 calls)
+        reset
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha could not be reached
+            alpha failed: connection · beta answered
+        closed
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha could not be reached
+            alpha failed: connection · beta answered
+        silent
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha did not answer in time
+            alpha failed: timeout · beta answered
+        only a head
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha did not answer in time
+            alpha failed: timeout · beta answered
+        an error before text
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha had a server error
+            alpha failed: server_error · beta answered
+        overloaded before text
+          openai, openai-responses, anthropic, gemini, completions: Beta says: the moon pulls. ⏎ -# answered by beta · alpha was overloaded
+            alpha failed: overloaded · beta answered
+          ollama: Beta says: the moon pulls. ⏎ -# answered by beta · alpha had a server error
+            alpha failed: server_error · beta answered
+        too fast before text
+          openai, openai-responses, anthropic, gemini, completions: Beta says: the moon pulls. ⏎ -# answered by beta · alpha was rate limited
+            alpha failed: rate_limited · beta answered
+          ollama: Beta says: the moon pulls. ⏎ -# answered by beta · alpha had a server error
+            alpha failed: server_error · beta answered
+        the quota before text
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha is out of quota
+            alpha failed: quota_exhausted · beta answered
+        too long before text
+          This conversation is too long for the models I can reach. `/reset` clears it, or ask in a new thread. ⏎ -# <id>
+            alpha failed: context_too_long · (turn failed: context_too_long)
+        cut before text
+          openai, openai-responses, anthropic: Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off
+            alpha failed: broken_stream · beta answered
+          gemini, completions, ollama: Beta says: the moon pulls. ⏎ -# answered by beta · alpha sent something unreadable
+            alpha failed: malformed · beta answered
+        dropped before text
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha could not be reached
+            alpha failed: connection · beta answered
+        an error after text
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
+            alpha failed: broken_stream · beta answered
+        overloaded after text
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
+            alpha failed: broken_stream · beta answered
+        no JSON after text
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
+            alpha failed: broken_stream · beta answered
+        cut after text
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
+            alpha failed: broken_stream · beta answered
+        dropped after text
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
+            alpha failed: broken_stream · beta answered
+        reset after text
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
+            alpha failed: broken_stream · beta answered
+        stalled after text
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
+            alpha failed: broken_stream · beta answered
+        no finish
+          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
+            alpha failed: broken_stream · beta answered
+        filtered after text
+          openai, openai-responses, anthropic, gemini, completions: The tide turns ⏎ -# the provider's content filter ended this answer · <id>
+            alpha failed: content_filtered · (turn failed: content_filtered)
+          ollama: (is nothing in this dialect)
+        temperature is refused
+          openai, openai-responses, anthropic, gemini, completions: The tide turns. ⏎ The tide turns.
+            alpha answered / alpha answered (3 calls)
+          ollama: Beta says: the moon pulls. ⏎ -# answered by beta · alpha did not accept the request ⏎ Beta says: the moon pulls. ⏎ -# answered by beta · alpha did not accept the request
+            alpha failed: bad_request · beta answered / alpha failed: bad_request · beta answered
+        the limit of length is refused
+          openai: The tide turns. ⏎ The tide turns.
+            alpha answered / alpha answered (3 calls)
+          openai-responses, anthropic, gemini, completions: Beta says: the moon pulls. ⏎ -# answered by beta · alpha did not accept the request ⏎ Beta says: the moon pulls. ⏎ -# answered by beta · alpha did not accept the request
+            alpha failed: unsupported_parameter · beta answered / alpha failed: unsupported_parameter · beta answered
+          ollama: Beta says: the moon pulls. ⏎ -# answered by beta · alpha did not accept the request ⏎ Beta says: the moon pulls. ⏎ -# answered by beta · alpha did not accept the request
+            alpha failed: bad_request · beta answered / alpha failed: bad_request · beta answered
+    "#]].assert_eq(&told);
+}
+
+/// What a program asks with everything that can be asked, and a conversation behind it in which a tool was called.
+fn with_tools() -> Value {
+    let call = json!({"id": "call_7", "type": "function", "function": {"name": "look_up", "arguments": "{\"word\":\"tide\"}"}});
+    json!({
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": [
+                {"type": "text", "text": "What is this?"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
+            ]},
+            {"role": "assistant", "content": null, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "call_7", "content": "the sea, twice a day"},
+            {"role": "user", "content": "And the other way?"},
+        ],
+        "tools": [
+            {"type": "function", "function": {"name": "look_up", "description": "Looks up a word.", "parameters": {
+                "type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"],
+            }}},
+            {"type": "function", "function": {"name": "now"}},
+        ],
+        "parallel_tool_calls": true,
+        "temperature": 0.25,
+        "max_tokens": 64,
+    })
+}
+
+/// Those that know tools.
+fn with_hands() -> impl Iterator<Item = Kind> {
+    Kind::ALL.into_iter().filter(|it| *it != Kind::Completions)
+}
+
+/// Asks a provider of each kind, with a plain one behind it, and compares what the vendor was asked and how the answers differ.
+async fn ask_each(alpha: &str, body: &Value, asked: Expect, answered: Expect) {
+    let mut questions = String::new();
+    let mut answers: Vec<(String, Vec<&str>)> = Vec::new();
+    for kind in with_hands() {
+        let desk = Desk::with(&format!("alpha: kind={kind} key=sk-1 {alpha} | beta: 'I can.'")).await;
+        let answer = shown(desk.post(body).await).await;
+        let answer = format!("{}\n{}", the_same(&answer), desk.ledger().await);
+        for call in desk.providers.calls("alpha") {
+            writeln!(questions, "{kind} {}\n{}", call.path, call.body).unwrap();
+        }
+        desk.close().await;
+        match answers.iter_mut().find(|(it, _)| *it == answer) {
+            Some((_, kinds)) => kinds.push(kind.as_str()),
+            None => answers.push((answer, vec![kind.as_str()])),
+        }
+    }
+    asked.assert_eq(&questions);
+    let answers: Vec<_> =
+        answers.into_iter().map(|(it, kinds)| format!("{}\n{it}\n", kinds.join(", "))).collect();
+    answered.assert_eq(&answers.concat());
+}
+
+/// What must not differ: without the ids of calls, which are the vendor's, or ours where it has none; and without the length of the
+/// question, as each vendor counts it.
+fn the_same(answer: &str) -> String {
+    let without = |text: &str, mark: &str, is_it: fn(&str) -> bool| {
+        let mut pieces = text.split(mark);
+        let first = pieces.next().unwrap_or_default().to_owned();
+        pieces.fold(first, |done, piece| {
+            let end = piece.find(['"', ',', '}']).unwrap_or(piece.len());
+            let (word, rest) = piece.split_at(end);
+            done + mark + if is_it(word) { "…" } else { word } + rest
+        })
+    };
+    let text = without(answer, "\"id\":\"", |it| it.starts_with("call_") || it.starts_with("toolu_"));
+    let text = without(&text, "\"prompt_tokens\":", |_| true);
+    without(&text, "\"total_tokens\":", |_| true)
+}
+
+const CALLS: &str = "call='look_up {\"word\":\"ebb — Ebbe\"}' call=now";
+
+#[tokio::test]
+async fn tools_are_told_in_each_vendors_words_and_called_in_openais() {
+    ask_each(CALLS, &asking(with_tools()), expect![[""]], expect![[""]]).await;
+}
+
+#[tokio::test]
+async fn calls_of_tools_are_streamed() {
+    let over = json!({"stream": true, "tools": with_tools()["tools"], "tool_choice": "required"});
+    ask_each(&format!("'Wait.' reasoning='Hm.' {CALLS}"), &asking(over), expect![[""]], expect![[""]]).await;
+}
+
+#[tokio::test]
+async fn a_schema_is_told_in_each_vendors_words() {
+    let schema = json!({"type": "object", "properties": {"when": {"type": "string"}}, "required": ["when"]});
+    let format =
+        json!({"type": "json_schema", "json_schema": {"name": "tide", "strict": true, "schema": schema}});
+    let over = json!({"response_format": format});
+    ask_each("'{\"when\":\"noon\"}'", &asking(over), expect![[""]], expect![[""]]).await;
+}
+
+#[tokio::test]
+async fn who_cannot_be_told_where_to_stop_is_not_asked() {
+    let over = json!({"stop": ["END"], "seed": 7, "top_p": 0.5});
+    ask_each("'Noon.'", &asking(over), expect![[""]], expect![[""]]).await;
+}
+
+#[tokio::test]
+async fn a_picture_elsewhere_is_fetched_by_the_vendor() {
+    let picture = json!([
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": "https://sea.example/tide.png"}},
+    ]);
+    let over = json!({"messages": [{"role": "user", "content": picture}]});
+    ask_each("'The tide.'", &asking(over), expect![[""]], expect![[""]]).await;
+}
