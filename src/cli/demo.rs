@@ -10,6 +10,7 @@ use crate::{
 };
 use sim::{
     Stage, discord,
+    providers::Kind,
     scenario::{Act, Deed, Place, Player, Script, play},
     transcript::{Look, transcript},
 };
@@ -54,6 +55,9 @@ pub(crate) struct Arguments {
     /// Only the faults or outages with this word in their names or groups
     #[arg(long, value_name = "WORD", requires = "measured")]
     only: Option<String>,
+    /// Let alpha speak this dialect: openai, openai-responses, anthropic, gemini, completions or ollama
+    #[arg(long, value_name = "KIND", value_parser = Kind::parse, requires = "faults", conflicts_with = "outage")]
+    kind: Option<Kind>,
     /// Without the faults that take more than about five seconds
     #[arg(long, requires = "faults", conflicts_with = "outage")]
     quick: bool,
@@ -69,8 +73,8 @@ enum Who {
 }
 
 pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env) -> Exit {
-    let Arguments { only, quick, json, .. } = &arguments;
-    let wanted = faults::Wanted { only: only.clone(), is_quick: *quick, as_json: *json };
+    let Arguments { only, kind, quick, json, .. } = &arguments;
+    let wanted = faults::Wanted { only: only.clone(), kind: *kind, is_quick: *quick, as_json: *json };
     match () {
         () if arguments.faults => faults::run(&wanted).await,
         () if arguments.outage => faults::run_outage(&wanted).await,

@@ -11,6 +11,7 @@ mod table;
 use super::{Exit, fail};
 use house::{House, Until};
 use list::Fault;
+use sim::providers::Kind;
 use std::{
     sync::{
         Arc,
@@ -34,6 +35,8 @@ const ONE_BY_ONE: Duration = Duration::from_millis(30);
 pub(super) struct Wanted {
     /// Those with this word in their names.
     pub(super) only: Option<String>,
+    /// Alpha speaks this dialect, and what is nothing in it is left out; none: the list's own.
+    pub(super) kind: Option<Kind>,
     /// Not those that take long.
     pub(super) is_quick: bool,
     /// JSON instead of Markdown.
@@ -46,8 +49,8 @@ pub(super) async fn run(wanted: &Wanted) -> Exit {
         Ok(all) => all,
         Err(mistake) => return fail(Exit::Failed, &format!("the list of faults has a mistake: {mistake}")),
     };
-    let chosen: Vec<Fault> = all.iter().filter(|it| wanted.has(it)).cloned().collect();
-    if chosen.is_empty() {
+    let named: Vec<&Fault> = all.iter().filter(|it| wanted.has(it)).collect();
+    if named.is_empty() {
         let word = wanted.only.as_deref().unwrap_or_default();
         let mut groups: Vec<&str> = all.iter().map(|it| it.group.as_str()).collect();
         groups.dedup();
@@ -57,15 +60,19 @@ pub(super) async fn run(wanted: &Wanted) -> Exit {
             &format!("no fault has `{word}` in its name or its group. The groups are: {groups}"),
         );
     }
+    let told = |it: &Fault| wanted.kind.map_or_else(|| Some(it.clone()), |kind| it.in_kind(kind));
+    let chosen: Vec<Fault> = named.iter().filter_map(|it| told(it)).collect();
+    let left_out = named.into_iter().filter(|it| told(it).is_none()).map(|it| it.name.clone());
+    let left_out: Vec<String> = left_out.collect();
     let rows = match play_all(chosen).await {
         Ok(rows) => rows,
         Err(failure) => return fail(Exit::Failed, &failure),
     };
     if wanted.as_json {
         let rows: Vec<_> = rows.iter().map(Row::json).collect();
-        say_line!("{:#}", serde_json::json!({ "faults": rows }));
+        say_line!("{:#}", serde_json::json!({ "faults": rows, "left_out": left_out }));
     } else {
-        say!("{}", table::markdown(&rows));
+        say!("{}", table::markdown(&rows, &left_out));
     }
     if rows.iter().all(|it| it.faults_found().is_empty()) { Exit::Done } else { Exit::Failed }
 }

@@ -449,6 +449,7 @@ mod tests {
         expected.assert_eq(&told.unwrap_or_else(|failed| failed.to_string()));
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "reads as a literal")]
     fn hi(more: Value) -> Value {
         let mut body = json!({ "messages": [{ "role": "user", "content": "hi" }] });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -633,33 +634,33 @@ mod tests {
             writeln!(table, "{}{wait}: {status} {text}", told[0].failure).unwrap();
         }
         expect![[r#"
-            rate_limited; rate_limited again in 30s; 429 This request would exceed your organization's rate limit of 
-            quota_exhausted; quota_exhausted; 429 This request would exceed a limit.
-            quota_exhausted; quota_exhausted; 400 You have reached your specified API usage limits. You will r
-            quota_exhausted; quota_exhausted; 400 Your credit balance is too low to access the Anthropic API. 
-            quota_exhausted; quota_exhausted; 402 There is an issue with your billing.
-            context_too_long; context_too_long; 400 prompt is too long: 210000 tokens > 200000 maximum
-            context_too_long; context_too_long; 400 input length and `max_tokens` exceed context limit: 199000 +
-            context_too_long; context_too_long; 413 Request exceeds the maximum size
-            model_unavailable; model_unavailable again in 30s; 404 model: claude-9
-            auth; auth; 401 invalid x-api-key
-            auth; auth; 403 Your API key does not have permission to use the specified r
-            overloaded; overloaded again in 30s; 529 Overloaded
-            server_error; server_error again in 30s; 500 Internal server error
-            server_error; server_error again in 30s; 504 Request timed out
-            content_filtered; content_filtered; 400 Output blocked by content filtering policy
-            unsupported_parameter; unsupported_parameter; 400 `temperature` is deprecated for this model.
-            unsupported_parameter; unsupported_parameter; 400 `temperature` and `top_p` cannot both be specified for this 
-            unsupported_parameter; unsupported_parameter; 400 `temperature` may only be set to 1 when thinking is enabled.
-            unsupported_parameter; unsupported_parameter; 400 Thinking may not be enabled when tool_choice forces tool use
-            unsupported_parameter; unsupported_parameter; 400 This model does not support the effort parameter.
-            unsupported_parameter; unsupported_parameter; 400 This model does not support assistant message prefill. The c
-            unsupported_parameter; unsupported_parameter; 400 max_tokens: 99999 > 8192, which is the maximum allowed numbe
-            unsupported_parameter; unsupported_parameter; 400 output_config.format.schema: For 'object' type, 'additionalP
-            unsupported_parameter; unsupported_parameter; 400 output_config.format: Extra inputs are not permitted
-            bad_request; bad_request; 400 messages: text content blocks must contain non-whitespace te
-            bad_request; bad_request; 400 messages.1: `tool_use` ids were found without `tool_result` 
-        "#]].assert_eq(&table);
+            rate_limited again in 30s: 429 This request would exceed your organization's rate limit of 
+            quota_exhausted: 400 You have reached your specified API usage limits. You will r
+            quota_exhausted: 400 Your credit balance is too low to access the Anthropic API. 
+            quota_exhausted: 402 There is an issue with your billing.
+            context_too_long: 400 prompt is too long: 210000 tokens > 200000 maximum
+            context_too_long: 400 input length and `max_tokens` exceed context limit: 199000 +
+            context_too_long: 413 Request exceeds the maximum size
+            model_unavailable again in 30s: 404 model: claude-9
+            auth: 401 invalid x-api-key
+            auth: 403 Your API key does not have permission to use the specified r
+            overloaded again in 30s: 529 Overloaded
+            server_error again in 30s: 500 Internal server error
+            server_error again in 30s: 504 Request timed out
+            content_filtered: 400 Output blocked by content filtering policy
+            unsupported_parameter: 400 `temperature` is deprecated for this model.
+            unsupported_parameter: 400 `temperature` and `top_p` cannot both be specified for this 
+            unsupported_parameter: 400 `temperature` may only be set to 1 when thinking is enabled.
+            unsupported_parameter: 400 Thinking may not be enabled when tool_choice forces tool use
+            unsupported_parameter: 400 This model does not support the effort parameter.
+            unsupported_parameter: 400 This model does not support assistant message prefill. The c
+            unsupported_parameter: 400 max_tokens: 99999 > 8192, which is the maximum allowed numbe
+            unsupported_parameter: 400 output_config.format.schema: For 'object' type, 'additionalP
+            unsupported_parameter: 400 output_config.format: Extra inputs are not permitted
+            bad_request: 400 messages: text content blocks must contain non-whitespace te
+            bad_request: 400 messages.1: `tool_use` ids were found without `tool_result` 
+        "#]]
+        .assert_eq(&table);
     }
 
     const BEGIN: &str =
@@ -753,7 +754,7 @@ mod tests {
     async fn a_stream_that_goes_on_behind_the_last_word_is_not_waited_for() {
         let end = vec![events(&[BEGIN, END, LAST]), Act::AwaitClose];
         let mut endpoint = Scripted::start(vec![end]).await;
-        let begun = std::time::Instant::now();
+        let begun = tokio::time::Instant::now();
         expect![[r#"
             text     "Hello"
             usage    None Some(3)

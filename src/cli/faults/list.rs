@@ -1,9 +1,13 @@
 //! Reads the list of faults: what alpha does, and what must come of it.
 
+use sim::providers::{Cast, Kind};
 use std::time::Duration;
 
 /// The list that the program carries.
 const LIST: &str = include_str!("faults.txt");
+
+/// What shows that an answer is written out: the short words for chunks, and fields of events.
+const BYTES: [&str; 7] = ["$text", "$begin", "$stop", "$done", "data:", "event:", "error: "];
 
 /// What alpha and beta say when they are well; no beginning of one is a beginning of the other.
 pub(super) const ALPHA: &str = "Alpha says: the tide turns twice a day.";
@@ -18,6 +22,12 @@ pub(super) struct Fault {
     /// Behaviours, in the words of the scenes.
     pub(super) alpha: String,
     pub(super) beta: String,
+    /// Alpha's dialect; beta's is always OpenAI's.
+    pub(super) kind: Kind,
+    /// The dialects in which this can happen; empty: whichever can say it.
+    only: Vec<Kind>,
+    /// What alpha sends is written out, in the bytes of one dialect.
+    is_in_bytes: bool,
     pub(super) expected: Expected,
     /// For how long alpha must be left alone; none: nothing is said of it.
     pub(super) rests: Option<Duration>,
@@ -90,6 +100,9 @@ impl Fault {
             name: name.to_owned(),
             alpha: String::new(),
             beta: format!("'{BETA}'"),
+            kind: Kind::OpenAi,
+            only: Vec::new(),
+            is_in_bytes: false,
             expected: Expected::Beta,
             rests: None,
             first: None,
@@ -103,7 +116,14 @@ impl Fault {
 
     fn set(&mut self, word: &str, value: &str) -> Result<(), String> {
         match (word, value) {
-            ("alpha", words) => self.alpha = spelt_out(words),
+            ("alpha", words) => {
+                self.is_in_bytes = BYTES.iter().any(|it| words.contains(it));
+                self.alpha = spelt_out(words);
+            }
+            ("kind", kind) => self.kind = Kind::parse(kind)?,
+            ("only", kinds) => {
+                self.only = kinds.split_whitespace().map(Kind::parse).collect::<Result<_, _>>()?;
+            }
             ("beta", words) => self.beta = spelt_out(words),
             ("sees", "alpha") => self.expected = Expected::Alpha,
             ("sees", "beta") => self.expected = Expected::Beta,
@@ -122,9 +142,21 @@ impl Fault {
         Ok(())
     }
 
+    /// The same with alpha in another dialect; none if it would be something else there, or nothing.
+    pub(super) fn in_kind(&self, kind: Kind) -> Option<Self> {
+        if kind == self.kind {
+            return Some(self.clone());
+        }
+        let can_happen = self.kind == Kind::OpenAi
+            && !self.is_in_bytes
+            && (self.only.is_empty() || self.only.contains(&kind));
+        let told = Self { kind, ..self.clone() };
+        (can_happen && Cast::parse(&told.cast()).is_ok()).then_some(told)
+    }
+
     /// The cast's line.
     pub(super) fn cast(&self) -> String {
-        format!("alpha: {} | beta: {}", self.alpha, self.beta)
+        format!("alpha: kind={} {} | beta: {}", self.kind, self.alpha, self.beta)
     }
 
     /// Whether it takes up to a minute, and nothing is measured that a busy machine would spoil.
@@ -164,8 +196,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
     use expect_test::expect;
-    use sim::providers::Cast;
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, fmt::Write as _};
 
     #[test]
     fn the_list_can_be_played() {
@@ -182,6 +213,26 @@ mod tests {
     }
 
     #[test]
+    fn most_faults_can_happen_in_any_dialect() {
+        let mut told = String::new();
+        let all = all().unwrap();
+        for kind in Kind::ALL {
+            let played = all.iter().filter_map(|it| it.in_kind(kind));
+            assert!(played.clone().all(|it| it.kind == kind));
+            writeln!(told, "{kind} {}", played.count()).unwrap();
+        }
+        expect![[""]].assert_eq(&told);
+        let fault = |text: &str| read(&format!("fault a\n{text}")).unwrap().remove(0);
+        let is_told = |text, kind| fault(text).in_kind(kind).is_some();
+        assert!(is_told("alpha 503", Kind::Gemini));
+        assert!(!is_told("alpha raw='$stop'", Kind::Gemini), "the bytes are OpenAI's");
+        assert!(!is_told("alpha 'Hi.' cr", Kind::Ollama), "its lines cannot end so");
+        assert!(!is_told("alpha 503\nkind completions", Kind::Gemini), "it is about another dialect");
+        assert!(!is_told("alpha 503\nonly openai completions", Kind::Gemini));
+        assert!(is_told("alpha 503\nonly openai completions", Kind::Completions));
+    }
+
+    #[test]
     fn what_is_written_is_read() {
         let text = "// a comment\n== Group\nfault  one, two\nalpha  raw='$begin$stop'\n       x-y=1\nrests  7.5s\nsees   told\n\
                     wider\nslow\nhealth bad\nwhole  2m\nbeta   503\n";
@@ -192,6 +243,9 @@ mod tests {
                     name: "one, two",
                     alpha: "raw='data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Alpha says: the tide turns twice\"},\"finish_reason\":null}]}\\n\\ndata: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\\n\\n' x-y=1",
                     beta: "503",
+                    kind: OpenAi,
+                    only: [],
+                    is_in_bytes: true,
                     expected: Told,
                     rests: Some(
                         7.5s,

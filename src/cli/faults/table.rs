@@ -5,6 +5,7 @@ use super::{
     list::{ALPHA, BETA, Expected, Fault},
 };
 use serde_json::{Value, json};
+use sim::providers::Kind;
 use std::{fmt::Write, time::Duration};
 
 /// A rest may be told with whole seconds only, and is looked at a moment later.
@@ -88,6 +89,7 @@ impl Row {
         json!({
             "group": fault.group,
             "fault": fault.name,
+            "dialect": fault.kind.as_str(),
             "sees": self.sees(),
             "by_chance": fault.is_by_chance,
             "first_text_ms": ms(seen.first),
@@ -99,18 +101,24 @@ impl Row {
     }
 }
 
-/// All rows, a table a group; and what was not as expected.
-pub(super) fn markdown(rows: &[Row]) -> String {
+/// All rows, a table a group; and what was not as expected. `left_out` is nothing in alpha's dialect.
+pub(super) fn markdown(rows: &[Row], left_out: &[String]) -> String {
     let mut out = String::new();
     let mut group = "";
+    let mut kind = None;
     for row in rows {
         // Writing to a String cannot fail.
         if row.fault.group != group {
             group = &row.fault.group;
             let gap = if out.is_empty() { "" } else { "\n" };
+            let speaks = match kind.replace(row.fault.kind) {
+                former if former == Some(row.fault.kind) => String::new(),
+                Some(_) => format!("Here alpha speaks `{}`.\n\n", row.fault.kind),
+                None => format!("alpha speaks `{}`, beta `{}`.\n\n", row.fault.kind, Kind::OpenAi),
+            };
             let _ = writeln!(
                 out,
-                "{gap}### {group}\n\n| alpha's fault | people see | first text | whole answer | calls α + β | alpha then rests |\n\
+                "{gap}### {group}\n\n{speaks}| alpha's fault | people see | first text | whole answer | calls α + β | alpha then rests |\n\
                  | --- | --- | --- | --- | --- | --- |"
             );
         }
@@ -133,6 +141,10 @@ pub(super) fn markdown(rows: &[Row]) -> String {
         .collect();
     let (all, wrong) = (rows.len(), found.len());
     let _ = writeln!(out, "\n{} of {all} faults ended as they must.", all - wrong);
+    if !left_out.is_empty() {
+        let (count, names) = (left_out.len(), left_out.join(" · "));
+        let _ = writeln!(out, "\n{count} are bytes of another dialect, or nothing in this one: {names}");
+    }
     if wrong > 0 {
         let _ = write!(out, "\nNot as expected:\n\n{}", found.concat());
     }
@@ -235,7 +247,7 @@ mod tests {
             - silent: the first text must be there within 4 s
             - a good answer: alpha's whole answer was expected
             - only thoughts: beta's whole answer was expected
-        "#]].assert_eq(&markdown(&rows));
+        "#]].assert_eq(&markdown(&rows, &["lines that end with CR".to_owned()]));
         expect![[r#"{"alpha_rests_ms":2000,"by_chance":false,"calls":{"alpha":1,"beta":1},"fault":"429, Retry-After as a date","first_text_ms":23,"group":"Too many requests","not_as_expected":["alpha must be left alone for 30 s, and rests 2 s"],"sees":"beta's answer","whole_answer_ms":1234}"#]].assert_eq(&rows[1].json().to_string());
     }
 

@@ -71,6 +71,8 @@ const TOO_FAST: &[Sign] = &[
     Word("resource_exhausted"),
     Text("rate limit"),
     Text("too many requests"),
+    // Ollama's cloud.
+    Text("too many concurrent requests"),
     Text("per minute"),
     Text("per min)"),
     Text("per min "),
@@ -125,7 +127,6 @@ const UNSUPPORTED: &[Sign] = &[
     // Groq: "property 'x' is unsupported"; Gemini: "Unknown name … Cannot find field".
     Text("is unsupported"),
     Text("cannot find field"),
-    Text("penalty is not enabled"),
     // Anthropic: temperature; both temperature and `top_p`; a temperature or a forced tool for a model that thinks; a limit of
     // the answer above the model's; a schema with what it cannot say.
     Text("is deprecated for this model"),
@@ -134,6 +135,10 @@ const UNSUPPORTED: &[Sign] = &[
     Text("when tool_choice forces tool use"),
     Text("maximum allowed number of output tokens"),
     Text("output_config.format"),
+    // Also Gemini: penalties, system prompts and JSON, of models that have them not.
+    Text("is not enabled for"),
+    // Ollama.
+    Text("invalid options"),
     // OpenRouter, with 404: tools, pictures.
     Text("no endpoints found that support"),
 ];
@@ -256,7 +261,8 @@ const RULES: &[Rule] = &[
     (501, 501, &[], Failure::BadRequest),
     // Also a llama.cpp that still loads its model (503, `unavailable_error`).
     (NO_STATUS, ANY, NO_CAPACITY, Failure::Overloaded),
-    (NO_STATUS, NO_STATUS, &[Text("overloaded")], Failure::Overloaded),
+    // Ollama tells of its queue so, with 503; behind a proxy in the stream.
+    (NO_STATUS, NO_STATUS, &[Text("overloaded"), Text("server busy")], Failure::Overloaded),
     (429, 429, &[Text("overloaded"), Text("capacity"), Text("high demand")], Failure::Overloaded),
     (498, 498, &[], Failure::Overloaded),
     (503, 503, &[], Failure::Overloaded),

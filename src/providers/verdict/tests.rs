@@ -253,6 +253,7 @@ fn ollamas_own_words() {
            404 {"error":"model 'x' not found"}
            400 {"error":"registry.ollama.ai/library/x:latest does not support tools"}
            400 {"error":"\"x\" does not support thinking"}
+           400 {"error":"invalid options: temperature"}
            400 {"error":"the input length exceeds the context length"}
            500 {"error":"model requires more system memory (9.9 GiB) than is available (7.6 GiB)"}
            400 {"error":"this server cannot run this remote model"}
@@ -267,6 +268,7 @@ fn ollamas_own_words() {
             model_unavailable (HTTP 404) ← {"error":"model 'x' not found"}
             unsupported_parameter (HTTP 400) ← {"error":"registry.ollama.ai/library/x:latest does not support tools"}
             unsupported_parameter (HTTP 400) ← {"error":"\"x\" does not support thinking"}
+            unsupported_parameter (HTTP 400) ← {"error":"invalid options: temperature"}
             context_too_long (HTTP 400) ← {"error":"the input length exceeds the context length"}
             model_unavailable (HTTP 500) ← {"error":"model requires more system memory (9.9 GiB) than is available 
             model_unavailable (HTTP 400) ← {"error":"this server cannot run this remote model"}
@@ -281,11 +283,15 @@ fn ollamas_own_words() {
     check_chunks(
         r#"{"error":"an error was encountered while running the model: unexpected EOF"}
            {"StatusCode":429,"Status":"429 Too Many Requests","error":"slow down"}
+           {"error":"too many concurrent requests"}
+           {"error":"server busy, please try again.  maximum pending requests exceeded"}
            [{"error":{"code":499,"status":"CANCELLED"}}]
            [7]"#,
         expect![[r#"
             server_error ← {"error":"an error was encountered while running the model: unexpected E
             rate_limited: status 429 ← {"StatusCode":429,"Status":"429 Too Many Requests","error":"slow down"}
+            rate_limited ← {"error":"too many concurrent requests"}
+            overloaded ← {"error":"server busy, please try again.  maximum pending requests excee
             server_error: cancelled ← [{"error":{"code":499,"status":"CANCELLED"}}]
             no error ← [7]
         "#]],
@@ -296,12 +302,14 @@ fn ollamas_own_words() {
 fn geminis_own_words() {
     check(
         r#"400 {"error":{"code":400,"message":"Penalty is not enabled for this model","status":"INVALID_ARGUMENT"}}
+           400 {"error":{"code":400,"message":"Developer instruction is not enabled for models/gemma-3-27b-it","status":"INVALID_ARGUMENT"}}
            400 {"error":{"code":400,"message":"Invalid JSON payload received. Unknown name \"seed\" at 'generation_config': Cannot find field.","status":"INVALID_ARGUMENT"}}
            400 {"error":{"code":400,"message":"Forced function calling (ANY mode) with a response mime type: 'application/json' is unsupported","status":"INVALID_ARGUMENT"}}
            400 {"error":{"code":400,"message":"Thinking level MINIMAL is not supported for this model. Please retry with other thinking level.","status":"INVALID_ARGUMENT"}}
            404 {"error":{"code":404,"message":"models/x is not found for API version v1beta, or is not supported for generateContent.","status":"NOT_FOUND"}}"#,
         expect![[r#"
             unsupported_parameter (HTTP 400): invalid_argument ← {"error":{"code":400,"message":"Penalty is not enabled for this model","
+            unsupported_parameter (HTTP 400): invalid_argument ← {"error":{"code":400,"message":"Developer instruction is not enabled for
             unsupported_parameter (HTTP 400): invalid_argument ← {"error":{"code":400,"message":"Invalid JSON payload received. Unknown n
             unsupported_parameter (HTTP 400): invalid_argument ← {"error":{"code":400,"message":"Forced function calling (ANY mode) with 
             bad_request (HTTP 400): invalid_argument ← {"error":{"code":400,"message":"Thinking level MINIMAL is not supported 
