@@ -124,7 +124,9 @@ impl Seen<'_> {
             (count, Some(_)) => format!("{model}, one of {count} that it lists"),
             (0, None) => format!("{model}, and it lists none"),
             (..=MOST_NEAR, None) => format!("{model}, but it lists: {near}"),
-            (count, None) if near.is_empty() => format!("{model}, which is not among the {count} that it lists"),
+            (count, None) if near.is_empty() => {
+                format!("{model}, which is not among the {count} that it lists")
+            }
             (count, None) => format!("{model}, which is not among the {count} that it lists; near: {near}"),
         }
     }

@@ -231,12 +231,15 @@ async fn each_kind_says_what_it_has() {
         .replace("name = \"gemini-1\"\nkind", "name = \"gemini-1\"\ncontext_window = 4000\nkind");
     let (first, rest) = file.split_once("\"m\"").expect("a model");
     fs::write(home.path("neverdark.toml"), format!("{first}\"gpt-6-lunar\"{rest}")).expect("writable");
-    check(&home, &[], expect![[r#"
+    check(
+        &home,
+        &[],
+        expect![[r#"
         openai-1: ready after … ms
           found     the table at DIR/neverdark.toml:11
           address   URL (kind openai)
           key       none
-          model     gpt-6-lunar, which is not among the 3 that it lists; near: gpt-6-luna, n, m
+          model     gpt-6-lunar, but it lists: gpt-6-luna, n, m
           window    128000 tokens (the usual value)
           price     not known
           training  not known
@@ -287,7 +290,9 @@ async fn each_kind_says_what_it_has() {
           training  not known
 
         6 of 6 ready.
-    "#]]).await;
+    "#]],
+    )
+    .await;
     assert!(!home.path("data").exists(), "looking makes no database");
 }
 
@@ -352,7 +357,7 @@ async fn who_is_not_well_says_why() {
           problem   provider `gamma` has no key: A_KEY is not set
           found     the table at DIR/neverdark.toml:21
           address   URL (kind openai)
-          key       A_KEY, not set, or no key
+          key       A_KEY, missing or unusable
           model     gamma-1
           window    128000 tokens (the usual value)
           price     not known
@@ -369,7 +374,8 @@ async fn who_is_not_well_says_why() {
           training  not known
 
         0 of 4 ready.
-    "#]].assert_eq(&steady(&home, &format!("{before}for another …, until{after}")));
+    "#]]
+    .assert_eq(&steady(&home, &format!("{before}for another …, until{after}")));
     assert_eq!(ended.code, Some(0));
 }
 
@@ -381,7 +387,10 @@ async fn offline_asks_nobody_and_models_names_all() {
         home.config() + "context_window = 4000\nprice = { input = 1, output = 2.5 }\n",
     )
     .expect("writable");
-    check(&home, &["--offline"], expect![[r#"
+    check(
+        &home,
+        &["--offline"],
+        expect![[r#"
         alpha
           found     the table at DIR/neverdark.toml:11
           address   URL (kind openai)
@@ -391,8 +400,13 @@ async fn offline_asks_nobody_and_models_names_all() {
           price     1 in, 2.5 out, per million tokens (its table)
           training  not known
 
-    "#]]).await;
-    check(&home, &["--models"], expect![[r#"
+    "#]],
+    )
+    .await;
+    check(
+        &home,
+        &["--models"],
+        expect![[r#"
         alpha: ready after … ms
           found     the table at DIR/neverdark.toml:11
           address   URL (kind openai)
@@ -405,7 +419,9 @@ async fn offline_asks_nobody_and_models_names_all() {
                     n (4096 tokens)
 
         1 of 1 ready.
-    "#]]).await;
+    "#]],
+    )
+    .await;
     let ended = Bot::start(home.command(&["providers", "--models", "--json"]), "").ended().await;
     let models = json_of(&ended)["providers"][0]["models"].clone();
     assert_eq!(
