@@ -311,7 +311,7 @@ fn geminis_own_words() {
             unsupported_parameter (HTTP 400): invalid_argument ← {"error":{"code":400,"message":"Developer instruction is not enabled for
             unsupported_parameter (HTTP 400): invalid_argument ← {"error":{"code":400,"message":"Invalid JSON payload received. Unknown n
             unsupported_parameter (HTTP 400): invalid_argument ← {"error":{"code":400,"message":"Forced function calling (ANY mode) with 
-            bad_request (HTTP 400): invalid_argument ← {"error":{"code":400,"message":"Thinking level MINIMAL is not supported 
+            unsupported_parameter (HTTP 400): invalid_argument ← {"error":{"code":400,"message":"Thinking level MINIMAL is not supported 
             model_unavailable (HTTP 404): not_found ← {"error":{"code":404,"message":"models/x is not found for API version v1
         "#]],
     );
@@ -780,9 +780,9 @@ fn answers_of_local_servers() {
             model_unavailable (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"model 'nosuch' not found","type":"invali
             model_unavailable (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"model is not loaded","type":"invalid_req
             model_unavailable (HTTP 404): not_found_error ← {"error":{"message":"File Not Found","type":"not_found_error","code":404
-            bad_request (HTTP 500): server_error ← {"error":{"code":500,"message":"tools param requires --jinja flag","type
-            bad_request (HTTP 500): server_error ← {"error":{"code":500,"message":"image input is not supported - hint: if 
-            bad_request (HTTP 501): not_supported_error ← {"error":{"code":501,"message":"This server does not support embeddings.
+            unsupported_parameter (HTTP 500): server_error ← {"error":{"code":500,"message":"tools param requires --jinja flag","type
+            unsupported_parameter (HTTP 500): server_error ← {"error":{"code":500,"message":"image input is not supported - hint: if 
+            unsupported_parameter (HTTP 501): not_supported_error ← {"error":{"code":501,"message":"This server does not support embeddings.
             bad_request (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"Unable to generate parser for this templ
             bad_request (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"Failed to initialize samplers: failed to
             bad_request (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"Field 'n': Value must be between 1 <= va
@@ -790,7 +790,7 @@ fn answers_of_local_servers() {
             auth (HTTP 400): no_db_connection ← {"error":{"message":"No connected db.","type":"no_db_connection","param"
             model_unavailable (HTTP 400): invalid_request_error ← {"error":{"message":"/chat/completions: Invalid model name passed in mod
             context_too_long (HTTP 400): invalid_request_error ← {"error":{"message":"litellm.ContextWindowExceededError: litellm.BadRequ
-            bad_request (HTTP 500): internal_server_error ← {"error":{"message":"litellm.InternalServerError: InternalServerError: O
+            unsupported_parameter (HTTP 500): internal_server_error ← {"error":{"message":"litellm.InternalServerError: InternalServerError: O
             auth (HTTP 401): authentication_error ← {"error":{"message":"litellm.AuthenticationError: AuthenticationError: O
             server_error (HTTP 500): internal_server_error ← {"error":{"message":"litellm.InternalServerError: InternalServerError: O
         "#]],
