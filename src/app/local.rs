@@ -188,7 +188,7 @@ fn can_chat(id: &str, kind: Kind) -> bool {
     let id = id.to_ascii_lowercase();
     let mut words = id.split(|it: char| !it.is_ascii_alphanumeric());
     let is_other = words.any(|word| WORDS.contains(&word)) || BEGINNINGS.iter().any(|it| id.contains(it));
-    !is_other && !(kind == Kind::Ollama && id.ends_with("cloud"))
+    !(is_other || kind == Kind::Ollama && id.ends_with("cloud"))
 }
 
 #[cfg(test)]

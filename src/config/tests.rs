@@ -232,7 +232,7 @@ fn the_environment_changes_and_adds_providers() {
     let [first, second] = &config.providers[..] else { panic!("two providers") };
     assert_eq!(
         (first.name.as_str(), first.model.as_str(), &first.origin),
-        ("openai", "gpt-4o", &Origin::Table("bot.toml:1".to_owned()))
+        ("openai", "gpt-4o", &Origin::Table("bot.toml:4".to_owned()))
     );
     assert_eq!((second.name.as_str(), second.base_url.as_str()), ("local", "http://127.0.0.1:8080/v1"));
     assert_eq!(second.price.map(|it| (it.input, it.output)), Some((1.0, 2.5)));

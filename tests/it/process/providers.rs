@@ -239,7 +239,7 @@ async fn each_kind_says_what_it_has() {
           found     the table at DIR/neverdark.toml:11
           address   URL (kind openai)
           key       none
-          model     gpt-6-lunar, which is not among the 3 that it lists; near: gpt-6-luna, n, m
+          model     gpt-6-lunar, but it lists: gpt-6-luna, n, m
           window    128000 tokens (the usual value)
           price     not known
           training  not known
@@ -357,7 +357,7 @@ async fn who_is_not_well_says_why() {
           problem   provider `gamma` has no key: A_KEY is not set
           found     the table at DIR/neverdark.toml:21
           address   URL (kind openai)
-          key       A_KEY, not set, or no key
+          key       A_KEY, missing or unusable
           model     gamma-1
           window    128000 tokens (the usual value)
           price     not known
