@@ -342,9 +342,9 @@ const RULES: &[Rule] = &[
     (402, 402, &[], Failure::QuotaExhausted),
     // Also with 413: Groq's answer to a request that is larger than a minute's tokens.
     (NO_STATUS, 429, TOO_FAST, Failure::RateLimited),
-    // With 429, too (Azure's Grok): a minute's limit has been told above.
     // llama.cpp's slots share one context, and others have filled it; LM Studio says the same of one conversation, without a 500.
     (500, 500, &[Text("context size has been exceeded")], Failure::Overloaded),
+    // With 429, too (Azure's Grok): a minute's limit has been told above.
     (NO_STATUS, 500, TOO_LONG, Failure::ContextTooLong),
     (400, 428, TOO_LONG_UNLESS_LIMITED, Failure::ContextTooLong),
     (413, 413, &[], Failure::ContextTooLong),
