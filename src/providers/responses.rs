@@ -489,7 +489,7 @@ mod tests {
         check(
             json!({"messages": [system]}),
             expect![[
-                r#"{"model":"m","stream":true,"store":false,"max_output_tokens":5,"input":[{"content":"Answer in JSON.","role":"system","type":"message"}]}"#
+                r#"{"model":"m","stream":true,"store":false,"max_output_tokens":5,"input":[{"content":"Answer in JSON.","role":"user","type":"message"}]}"#
             ]],
         );
     }

@@ -204,6 +204,8 @@ mod tests {
         expect![[r#"
             ### Too many requests
 
+            alpha speaks `openai`, beta `openai`.
+
             | alpha's fault | people see | first text | whole answer | calls α + β | alpha then rests |
             | --- | --- | --- | --- | --- | --- |
             | 429, Retry-After in seconds | beta's answer | 20 ms | 1.2 s | 1 + 1 | 30 s |
@@ -241,6 +243,8 @@ mod tests {
 
             3 of 7 faults ended as they must.
 
+            1 are bytes of another dialect, or nothing in this one: lines that end with CR
+
             Not as expected:
 
             - 429, Retry-After as a date: alpha must be left alone for 30 s, and rests 2 s
@@ -248,7 +252,7 @@ mod tests {
             - a good answer: alpha's whole answer was expected
             - only thoughts: beta's whole answer was expected
         "#]].assert_eq(&markdown(&rows, &["lines that end with CR".to_owned()]));
-        expect![[r#"{"alpha_rests_ms":2000,"by_chance":false,"calls":{"alpha":1,"beta":1},"fault":"429, Retry-After as a date","first_text_ms":23,"group":"Too many requests","not_as_expected":["alpha must be left alone for 30 s, and rests 2 s"],"sees":"beta's answer","whole_answer_ms":1234}"#]].assert_eq(&rows[1].json().to_string());
+        expect![[r#"{"alpha_rests_ms":2000,"by_chance":false,"calls":{"alpha":1,"beta":1},"dialect":"openai","fault":"429, Retry-After as a date","first_text_ms":23,"group":"Too many requests","not_as_expected":["alpha must be left alone for 30 s, and rests 2 s"],"sees":"beta's answer","whole_answer_ms":1234}"#]].assert_eq(&rows[1].json().to_string());
     }
 
     #[test]
