@@ -1,6 +1,9 @@
 //! Wiring only: from the configuration to rooms that know each other, from start to the end of the last turn.
 
+mod local;
 mod memory;
+
+pub use local::find_local_servers;
 
 use crate::{
     api::{self, Api},
@@ -131,11 +134,7 @@ pub fn router(config: &Config, env: &Env, rng: fastrand::Rng) -> Result<Router, 
     if !problems.is_empty() {
         return Err(Failure::Config(Problems(problems)));
     }
-    let rank = |player: &Player| {
-        let order = &config.router.order;
-        order.iter().position(|it| it == player.provider.name()).unwrap_or(order.len())
-    };
-    players.sort_by_key(rank); // Stable: who is not named stays behind, in the order of the tables.
+    players.sort_by_key(|it| config.router.rank(it.provider.name()));
     Ok(Router::new(players, settings(&config.router), rng))
 }
 
@@ -147,14 +146,7 @@ pub fn spec(provider: &config::ProviderConfig, env: &Env) -> Result<ProviderSpec
     let headers = provider.extra_headers.iter();
     Ok(ProviderSpec {
         name: provider.name.clone(),
-        kind: match provider.kind {
-            config::Kind::OpenAi => providers::Kind::OpenAi,
-            config::Kind::OpenAiResponses => providers::Kind::OpenAiResponses,
-            config::Kind::Anthropic => providers::Kind::Anthropic,
-            config::Kind::Gemini => providers::Kind::Gemini,
-            config::Kind::Completions => providers::Kind::Completions,
-            config::Kind::Ollama => providers::Kind::Ollama,
-        },
+        kind: kind(provider.kind),
         base_url: provider.base_url.clone(),
         api_key: provider.api_key(env)?,
         key_header: provider.key_header().map(str::to_owned),
@@ -166,6 +158,17 @@ pub fn spec(provider: &config::ProviderConfig, env: &Env) -> Result<ProviderSpec
         context_window: provider.context_window,
         price: provider.price.map(|it| (it.input, it.output)),
     })
+}
+
+fn kind(kind: config::Kind) -> providers::Kind {
+    match kind {
+        config::Kind::OpenAi => providers::Kind::OpenAi,
+        config::Kind::OpenAiResponses => providers::Kind::OpenAiResponses,
+        config::Kind::Anthropic => providers::Kind::Anthropic,
+        config::Kind::Gemini => providers::Kind::Gemini,
+        config::Kind::Completions => providers::Kind::Completions,
+        config::Kind::Ollama => providers::Kind::Ollama,
+    }
 }
 
 fn player(

@@ -25,10 +25,12 @@ mod check;
 mod demo;
 #[cfg(feature = "demo")]
 mod faults;
+mod health;
+mod providers;
 mod stats;
 
 use crate::{
-    app::{App, Failure},
+    app::{self, App, Failure},
     config::{self, Env, Loaded, LogFormat, Problems},
 };
 use clap::{Parser, Subcommand};
@@ -89,6 +91,8 @@ enum Command {
     Ask(ask::Arguments),
     /// Look for every problem of the configuration, the token, the intents, the providers and the store
     Check(check::Arguments),
+    /// Show the providers that are configured or found: from where, their models, and how they are
+    Providers(providers::Arguments),
     /// Show what the ledger says of each provider
     Stats(stats::Arguments),
     /// Show the effective configuration
@@ -139,6 +143,7 @@ async fn run(arguments: Arguments) -> Exit {
         Command::Demo(it) => until_stopped(Box::pin(demo::run(it, explicit, &env))).await,
         Command::Ask(it) => until_stopped(ask::run(it, explicit, &env)).await,
         Command::Check(it) => until_stopped(check::run(it, explicit, &env)).await,
+        Command::Providers(it) => until_stopped(providers::run(it, explicit, &env)).await,
         Command::Stats(it) => until_stopped(stats::run(it, explicit, &env)).await,
         Command::Config(ConfigArguments { what: ConfigCommand::Show }) => {
             match config::load(explicit, &env) {
@@ -157,13 +162,24 @@ async fn serve(explicit: Option<PathBuf>, env: &Env) -> Exit {
     let Ok(stops) = Stops::listen() else {
         return fail(Exit::Failed, &"the signals that stop a service can't be waited for on this system");
     };
-    let loaded = match config::load(explicit.as_deref(), env) {
+    let mut loaded = match config::load(explicit.as_deref(), env) {
         Ok(loaded) => loaded,
         Err(problems) => return wrong_config(&problems),
     };
     start_log(&loaded);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
+    }
+    let found = tokio::select! {
+        biased;
+        () = stops.clone().wait_for(1) => return Exit::Done,
+        found = app::find_local_servers(&mut loaded) => found,
+    };
+    if let Err(problem) = found {
+        return wrong_config(&problem.into());
+    }
+    for note in &loaded.notes {
+        tracing::info!("{note}");
     }
     let app = tokio::select! {
         biased;

@@ -12,6 +12,7 @@ mod check;
 mod complete;
 mod extras;
 mod layers;
+mod local;
 mod problem;
 mod secrets;
 mod settings;
@@ -26,11 +27,12 @@ mod vendors;
 mod words;
 
 pub use extras::Headers;
+pub use local::LocalServer;
 pub use problem::{Problem, Problems};
 pub use secrets::Env;
 pub use settings::{
     ApiConfig, Backoff, Breaker, Cache, ChatConfig, Config, DiscordConfig, LimitsConfig, LogConfig, Origin,
-    ProviderConfig, RouterConfig, StatusConfig, StoreConfig, TimeLimits,
+    ProviderConfig, RouterConfig, Source, Sources, StatusConfig, StoreConfig, TimeLimits,
 };
 pub use show::effective_toml;
 pub use validate::{require_providers, validate, warnings};
@@ -110,7 +112,10 @@ fn assemble(file: Option<(&Path, &str)>, env: &Env) -> Result<Loaded, Problems> 
 
     let Checked { mut config, problems: unfit, named, places } = check(&tree, &shape, tables);
     problems.extend(unfit);
-    let (notes, kept_back) = complete(&mut config, &complete::said(&tree), listed, env);
+    for (index, provider) in config.providers.iter_mut().enumerate() {
+        provider.origin = origin(index, listed, &places);
+    }
+    let (notes, kept_back) = complete(&mut config, &complete::said(&tree), env);
     let placed =
         |it: Problem| Problem { place: it.place.clone().or_else(|| place_of(&it.key, &places)), ..it };
     problems.extend(validate(&config).into_iter().filter(|it| !named.contains(&it.key)).map(placed));
@@ -124,14 +129,19 @@ fn assemble(file: Option<(&Path, &str)>, env: &Env) -> Result<Loaded, Problems> 
     Ok(Loaded { config, file: file.map(|(path, _)| path.to_owned()), warnings, notes })
 }
 
-/// Fills in what does not stand in the file: where providers were found, what their tables leave out, and the providers
-/// themselves when no table names any. Returns notes and warnings.
-fn complete(
-    config: &mut Config,
-    said: &[complete::Said],
-    listed: usize,
-    env: &Env,
-) -> (Vec<String>, Vec<Problem>) {
+/// Where the provider of this number was found, when `listed` of them are in the file.
+fn origin(index: usize, listed: usize, places: &BTreeMap<String, String>) -> Origin {
+    let table = format!("providers[{index}]");
+    if index >= listed {
+        return Origin::Variables(layers::variable_name(&table));
+    }
+    let place = place_of(&table, places).filter(|it| !it.starts_with(problem::ENVIRONMENT));
+    Origin::Table(place.unwrap_or_default())
+}
+
+/// Fills in what does not stand in the file: what providers' tables leave out, and the providers themselves when no table
+/// names any. Returns notes and warnings.
+fn complete(config: &mut Config, said: &[complete::Said], env: &Env) -> (Vec<String>, Vec<Problem>) {
     let end = config.discord.api_base.trim_end_matches('/').len();
     config.discord.api_base.truncate(end);
     if config.providers.is_empty() {
@@ -141,9 +151,6 @@ fn complete(
     }
     let mut warnings = Vec::new();
     for (index, (provider, said)) in config.providers.iter_mut().zip(said).enumerate() {
-        if index >= listed {
-            provider.origin = Origin::Environment(layers::variable_name(&format!("providers[{index}]")));
-        }
         warnings.extend(complete::complete(index, provider, said, env));
     }
     (Vec::new(), warnings)

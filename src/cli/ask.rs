@@ -2,7 +2,7 @@
 
 use super::{Exit, ended, fail, wrong_config};
 use crate::{
-    app::{Failure, Rooms},
+    app::{self, Failure, Rooms},
     config::{self, Config, Env},
     message::UnixMillis,
     outcome::Outcome,
@@ -38,6 +38,9 @@ pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env
         Ok(text) => text,
         Err(exit) => return exit,
     };
+    if let Err(problem) = app::find_local_servers(&mut loaded).await {
+        return wrong_config(&problem.into());
+    }
     let rooms = match open(&mut loaded.config, env).await {
         Ok(rooms) => rooms,
         Err(failure) => return ended(&failure),

@@ -1,9 +1,8 @@
 //! `neverdark check`: every problem at once, each with its fix, before anybody depends on the bot.
 
-use super::Exit;
+use super::{Exit, health::Health};
 use crate::{
     app,
-    chat::Chat,
     config::{self, Config, Env, Loaded, ProviderConfig, TrainsOnData},
     discord::{
         GatewayFailure,
@@ -13,8 +12,7 @@ use crate::{
 };
 use futures::future::join_all;
 use serde_json::json;
-use std::path::Path;
-use tokio::time::{Duration, timeout};
+use std::{path::Path, time::Duration};
 
 /// A provider that takes longer to say that it is there is reported as slow.
 const HEALTH_LIMIT: Duration = Duration::from_secs(10);
@@ -47,7 +45,7 @@ struct Findings {
 pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env) -> Exit {
     let mut found = Findings::default();
     match config::load(explicit, env) {
-        Ok(loaded) => look(&loaded, env, arguments.offline, &mut found).await,
+        Ok(loaded) => look(loaded, env, arguments.offline, &mut found).await,
         Err(problems) => found.problems.extend(problems.0.iter().map(ToString::to_string)),
     }
     if arguments.json {
@@ -82,8 +80,9 @@ pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env
     if found.problems.is_empty() { Exit::Done } else { Exit::Config }
 }
 
-async fn look(loaded: &Loaded, env: &Env, offline: bool, found: &mut Findings) {
-    let Loaded { config, file, warnings, notes } = loaded;
+async fn look(mut loaded: Loaded, env: &Env, offline: bool, found: &mut Findings) {
+    let looked = if offline { Ok(()) } else { app::find_local_servers(&mut loaded).await };
+    let Loaded { config, file, warnings, notes } = &loaded;
     found.good.push(match file {
         Some(file) => format!("configuration: {}", file.display()),
         None => "configuration: defaults and environment".to_owned(),
@@ -91,7 +90,10 @@ async fn look(loaded: &Loaded, env: &Env, offline: bool, found: &mut Findings) {
     found.warnings.extend(warnings.iter().map(ToString::to_string));
     found.notes.extend(notes.iter().cloned());
     training(config, found);
-    providers(config, env, offline, found).await;
+    match looked {
+        Ok(()) => providers(config, env, offline, found).await,
+        Err(problem) => found.problems.push(problem.to_string()),
+    }
     store(config, found).await;
     if config.discord.enabled {
         discord(config, env, offline, found).await;
@@ -144,21 +146,14 @@ async fn providers(config: &Config, env: &Env, offline: bool, found: &mut Findin
         return found.good.push(format!("providers: {}", router.names().join(", ")));
     }
     let checks = router.providers().map(|provider| async move {
-        let health = timeout(HEALTH_LIMIT, provider.health_check()).await;
-        (provider, health)
+        let problem = Health::of(&*provider, HEALTH_LIMIT).await.problem();
+        (provider, problem)
     });
-    for (provider, health) in join_all(checks).await {
+    for (provider, problem) in join_all(checks).await {
         let (name, model) = (provider.name(), provider.model());
-        match health {
-            Ok(Ok(())) => found.good.push(format!("provider {name} ({model}) is there")),
-            Ok(Err(failed)) => found.problems.push(format!(
-                "provider {name} {} ({failed}). Check its base_url, its key and its model",
-                Chat::because(failed.failure)
-            )),
-            Err(_) => found.problems.push(format!(
-                "provider {name} did not answer within {} s. Check its base_url and the network",
-                HEALTH_LIMIT.as_secs()
-            )),
+        match problem {
+            None => found.good.push(format!("provider {name} ({model}) is there")),
+            Some(problem) => found.problems.push(format!("provider {name} {problem}")),
         }
     }
 }

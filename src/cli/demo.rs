@@ -3,7 +3,7 @@
 
 use super::{Exit, ended, fail, faults, wrong_config};
 use crate::{
-    app::{App, Rooms},
+    app::{self, App, Rooms},
     config::{self, Env, Loaded},
     message::UnixMillis,
     outcome::{Attempt, Outcome},
@@ -117,7 +117,7 @@ async fn converse(arguments: Arguments, explicit: Option<&Path>, env: &Env) -> E
     };
     let configured = match arguments.providers {
         Who::Script => None,
-        Who::Config => match config::load(explicit, env) {
+        Who::Config => match load(explicit, env).await {
             Ok(loaded) => Some(loaded),
             Err(problems) => return wrong_config(&problems),
         },
@@ -150,6 +150,13 @@ async fn converse(arguments: Arguments, explicit: Option<&Path>, env: &Env) -> E
         Err(failure) => ended(&failure),
         Ok(()) => exit,
     }
+}
+
+/// The configured providers, and those that are found.
+async fn load(explicit: Option<&Path>, env: &Env) -> Result<Loaded, config::Problems> {
+    let mut loaded = config::load(explicit, env)?;
+    app::find_local_servers(&mut loaded).await?;
+    Ok(loaded)
 }
 
 /// The configuration: a file as an operator would write one, with the stage's addresses and the script's settings.

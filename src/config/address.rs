@@ -6,7 +6,7 @@ pub(super) struct Address<'a> {
     is_https: bool,
     /// As it was written.
     host: &'a str,
-    port: u16,
+    pub(super) port: u16,
     /// Without slashes at its end.
     pub(super) path: &'a str,
 }
@@ -72,6 +72,13 @@ impl<'a> Address<'a> {
                     || [".localhost", ".local", ".internal", ".lan"].iter().any(|it| host.ends_with(it))
             }
         }
+    }
+
+    /// Whether it is this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        let host = self.host.trim_matches(['[', ']']).to_ascii_lowercase();
+        let is_name = host == "localhost" || host.ends_with(".localhost");
+        is_name || host.parse().is_ok_and(|it: std::net::IpAddr| it.is_loopback() || it.is_unspecified())
     }
 
     /// The host as it was written, for a message.

@@ -15,7 +15,7 @@ use super::{
     address::Address,
     problem::Problem,
     secrets::Env,
-    settings::{Origin, ProviderConfig},
+    settings::{Origin, ProviderConfig, Source},
     vendors::Vendor,
 };
 use ::config::{Value, ValueKind};
@@ -44,6 +44,9 @@ pub(super) fn complete(
 ) -> Option<Problem> {
     let end = provider.base_url.trim_end_matches('/').len();
     provider.base_url.truncate(end);
+    let from_table = |key: &str| if said.contains(key) { Source::Table } else { Source::Usual };
+    provider.sources.context_window = from_table("context_window");
+    provider.sources.price = from_table("price");
     let vendor = vendor_of(provider, said);
     provider.vendor = provider.vendor.take().or_else(|| vendor.map(|it| it.name.clone()));
     let warning = key_kept_back(index, provider, vendor, said, env);
@@ -70,7 +73,7 @@ pub(super) fn discover(env: &Env) -> (Vec<ProviderConfig>, Vec<String>) {
     let found = |vendor: &Vendor| {
         let variable = vendor.key_env.iter().find(|it| env.get(it).is_some())?;
         vendor.default_model.as_ref()?;
-        let origin = Origin::Environment(variable.clone());
+        let origin = Origin::Key(variable.clone());
         let mut provider = ProviderConfig { name: vendor.name.clone(), origin, ..ProviderConfig::default() };
         complete(0, &mut provider, &Said::new(), env);
         Some(provider)
@@ -127,9 +130,11 @@ fn model(provider: &mut ProviderConfig, vendor: &Vendor, said: &Said) {
     let Some(known) = vendor.model(&provider.model) else { return };
     if let Some(window) = known.context_window.filter(|_| !said.contains("context_window")) {
         provider.context_window = window;
+        provider.sources.context_window = Source::Vendors;
     }
-    if !said.contains("price") {
-        provider.price = known.price;
+    if let Some(price) = known.price.filter(|_| !said.contains("price")) {
+        provider.price = Some(price);
+        provider.sources.price = Source::Vendors;
     }
 }
 

@@ -221,7 +221,7 @@ pub struct RouterConfig {
     pub on_broken_stream: OnBrokenStream,
     /// Answers that are given again.
     pub cache: Cache,
-    /// Origins at which a local server is looked for when nothing else makes a provider; empty: nowhere.
+    /// Origins at which a local server is looked for when no table names a provider; empty: nowhere.
     pub local_servers: Vec<String>,
 }
 
@@ -247,6 +247,15 @@ impl Default for RouterConfig {
             cache: Cache::default(),
             local_servers: LOCAL_SERVERS.map(str::to_owned).to_vec(),
         }
+    }
+}
+
+impl RouterConfig {
+    /// The place of a provider of this name in `order`. Those that it does not name come behind all others, in the order of
+    /// their tables when they are sorted by this.
+    #[must_use]
+    pub fn rank(&self, name: &str) -> usize {
+        self.order.iter().position(|it| it == name).unwrap_or(self.order.len())
     }
 }
 
@@ -386,6 +395,9 @@ pub struct ProviderConfig {
     /// Where this provider was found.
     #[serde(skip)]
     pub origin: Origin,
+    /// Where what is known of its model was found.
+    #[serde(skip)]
+    pub sources: Sources,
 }
 
 impl Default for ProviderConfig {
@@ -414,19 +426,53 @@ impl Default for ProviderConfig {
             first_token_timeout: None,
             stall_timeout: None,
             attempt_timeout: None,
-            origin: Origin::File,
+            origin: Origin::default(),
+            sources: Sources::default(),
         }
     }
 }
 
 /// Where a provider was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A table in the file.
+    /// A table in the file, at this `FILE:LINE`; empty: the line is not known.
+    Table(String),
+    /// A table made of environment variables whose names begin so.
+    Variables(String),
+    /// A vendor's key in the environment variable of this name.
+    Key(String),
+    /// A local server that answered at this address.
+    LocalServer(String),
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self::Table(String::new())
+    }
+}
+
+/// Where a value of a provider was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Its table.
+    Table,
+    /// The built-in list of vendors.
+    Vendors,
+    /// The list of models that its server gives.
+    Server,
+    /// Nowhere: it is the usual value, if there is one.
     #[default]
-    File,
-    /// The environment variable of this name.
-    Environment(String),
+    Usual,
+}
+
+/// Where what is known of a provider's model was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// `context_window`.
+    pub context_window: Source,
+    /// `price`.
+    pub price: Source,
 }
 
 /// The time limits of one attempt at one provider.

@@ -232,11 +232,11 @@ fn the_environment_changes_and_adds_providers() {
     let [first, second] = &config.providers[..] else { panic!("two providers") };
     assert_eq!(
         (first.name.as_str(), first.model.as_str(), &first.origin),
-        ("openai", "gpt-4o", &Origin::File)
+        ("openai", "gpt-4o", &Origin::Table("bot.toml:4".to_owned()))
     );
     assert_eq!((second.name.as_str(), second.base_url.as_str()), ("local", "http://127.0.0.1:8080/v1"));
     assert_eq!(second.price.map(|it| (it.input, it.output)), Some((1.0, 2.5)));
-    assert_eq!(second.origin, Origin::Environment("NEVERDARK__PROVIDERS__1".to_owned()));
+    assert_eq!(second.origin, Origin::Variables("NEVERDARK__PROVIDERS__1".to_owned()));
 }
 
 #[test]
@@ -367,12 +367,8 @@ fn well_known_keys_make_providers_when_no_table_does() {
         "#]],
     );
     let config = read(REFERENCE, &env).unwrap().config;
-    assert_eq!(config.providers[0].origin, Origin::Environment("OPENAI_API_KEY".to_owned()));
-    assert_eq!(
-        config.providers[1].origin,
-        Origin::Environment("GOOGLE_API_KEY".to_owned()),
-        "the second name"
-    );
+    assert_eq!(config.providers[0].origin, Origin::Key("OPENAI_API_KEY".to_owned()));
+    assert_eq!(config.providers[1].origin, Origin::Key("GOOGLE_API_KEY".to_owned()), "the second name");
     assert_eq!(read(MINIMAL, &env).unwrap().config.providers.len(), 1, "a table switches discovery off");
 }
 
@@ -567,15 +563,24 @@ fn the_shown_configuration_loads_as_itself() {
         "[[providers]]\nname = \"groq\"\n",
         "[[providers]]\nname = \"a\"\nmodel = \"m\"\nbase_url = \"http://a\"\n",
     ] {
-        let config = read(toml, &[("OPENAI_API_KEY", "k")]).unwrap().config;
-        let shown = effective_toml(&config);
-        assert_eq!(read(&shown, &[]).unwrap().config, config, "{shown}");
+        let config = |toml, env| without_places(read(toml, env).unwrap().config);
+        let first = config(toml, &[("OPENAI_API_KEY", "k")][..]);
+        let shown = effective_toml(&first);
+        assert_eq!(config(&shown, &[]), first, "{shown}");
     }
     let odd = Config {
         chat: super::ChatConfig { system_prompt: "\"\\\u{7f}\n\u{1}é'''".to_owned(), ..Default::default() },
         ..Config::default()
     };
     assert_eq!(read(&effective_toml(&odd), &[]).unwrap().config, odd);
+}
+
+/// Without where each thing was found, which nothing but a file can say.
+fn without_places(mut config: Config) -> Config {
+    for provider in &mut config.providers {
+        (provider.origin, provider.sources) = <_>::default();
+    }
+    config
 }
 
 /// The reference with its settings and example tables switched on.

@@ -69,8 +69,8 @@ pub fn require_providers(config: &Config) -> Result<(), Problem> {
     if !config.providers.is_empty() {
         return Ok(());
     }
-    let fix = "Set a vendor's key, such as OPENAI_API_KEY or ANTHROPIC_API_KEY, or add a [[providers]] table to the configuration \
-               file.";
+    let fix = "Set a vendor's key, such as OPENAI_API_KEY or ANTHROPIC_API_KEY, add a [[providers]] table to the configuration \
+               file, or start a local server before Neverdark.";
     Err(Problem::new("providers", "there is no provider, so nobody can answer", fix))
 }
 
@@ -227,7 +227,7 @@ fn order(config: &Config, found: &mut Found) {
     let names = || config.providers.iter().map(|it| it.name.as_str());
     let mut seen = BTreeSet::new();
     for name in &config.router.order {
-        if !names().any(|it| it == name) {
+        if !names().any(|it| it == name) && !config.may_find(name) {
             let fix = match nearest(name, names()) {
                 Some(meant) => format!("Did you mean `{meant}`?"),
                 None => format!("Use the providers' names: {}.", list(names())),

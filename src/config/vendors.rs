@@ -100,6 +100,12 @@ impl Vendor {
         Self::all().iter().find(|it| !it.is_local() && it.owns(address))
     }
 
+    /// The server of one's own that usually listens at this port.
+    pub(super) fn usual_at(port: u16) -> Option<&'static Self> {
+        let is_there = |it: &&Self| Address::parse(&it.base_url).is_ok_and(|own| own.port == port);
+        Self::all().iter().filter(|it| it.is_local()).find(is_there)
+    }
+
     /// Whether people run it themselves.
     #[must_use]
     pub fn is_local(&self) -> bool {

@@ -11,7 +11,9 @@
 //! socket, `Malformed` for nonsense); after it, `BrokenStream`, unless the class says something that outlasts this call.
 //! How long the provider asks to be left alone is told in any case.
 
+mod inline;
 mod stray;
+mod surrogates;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +23,7 @@ use super::{
     lines::{Lines, TooLong},
     sse,
     tool_calls::{Calls, Part},
-    verdict,
+    verdict, wire,
 };
 use crate::outcome::{Failed, Failure, Usage};
 use futures::Stream;
@@ -112,7 +114,7 @@ pub(super) fn decode<'a>(
 
 /// A body that is being read.
 struct Body<S> {
-    /// Given away as soon as nothing more is wanted of it, which closes the socket.
+    /// Given away as soon as nothing more is wanted of it, which closes the socket, or leaves it to the next call.
     bytes: Option<Pin<Box<S>>>,
     /// Runs while usage is waited for.
     usage_wait: Option<Pin<Box<Sleep>>>,
@@ -121,7 +123,7 @@ struct Body<S> {
 
 impl<S, B> Stream for Body<S>
 where
-    S: Stream<Item = reqwest::Result<B>>,
+    S: Stream<Item = reqwest::Result<B>> + Send + 'static,
     B: AsRef<[u8]>,
 {
     type Item = Result<Piece, Failed>;
@@ -129,8 +131,11 @@ where
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             let piece = self.reading.next();
-            if self.reading.answer.over {
-                self.bytes = None;
+            if self.reading.answer.over
+                && let Some(rest) = self.bytes.take()
+                && self.reading.answer.is_whole
+            {
+                wire::read_out(rest);
             }
             if piece.is_some() || self.reading.answer.over {
                 return Poll::Ready(piece);
@@ -221,6 +226,8 @@ impl Reading {
         if let (Form::Unknown, Some(first)) = (&self.form, text.first()) {
             self.form = match (first, self.answer.dialect.framing) {
                 (b'<', _) => return self.answer.fail(Failed::new(Failure::Malformed, "html")),
+                // How gzip begins. What the headers say of it is not believed: some say so of plain text.
+                (0x1f, _) => return self.answer.fail(Failed::new(Failure::Malformed, "compressed")),
                 (_, Framing::Lines) => Form::Lines(Lines::default()),
                 (b'{' | b'[', Framing::Events) => Form::Whole(Vec::new()),
                 (_, Framing::Events) => Form::Events(sse::Reader::default()),
@@ -304,6 +311,8 @@ struct Answer {
     /// Another message begins with the next text.
     gap: bool,
     text_bytes: usize,
+    /// Thoughts that a host leaves in the text.
+    inline: inline::Inline,
     /// JSON without `data:`, as far as it was heard.
     stray: stray::Json,
     usage: Option<Usage>,
@@ -313,6 +322,7 @@ struct Answer {
     /// Text followed a finish just now.
     spoke_on: bool,
     over: bool,
+    is_whole: bool,
 }
 
 impl Answer {
@@ -333,12 +343,14 @@ impl Answer {
             held: String::new(),
             gap: false,
             text_bytes: 0,
+            inline: inline::Inline::default(),
             stray: stray::Json::default(),
             usage: None,
             finish: None,
             early_finish: None,
             spoke_on: false,
             over: false,
+            is_whole: false,
         }
     }
 
@@ -404,6 +416,14 @@ impl Answer {
 
     /// Takes one document in; an error if it is no JSON.
     fn read(&mut self, json: &str) -> serde_json::Result<()> {
+        let as_it_is = self.read_strictly(json);
+        match as_it_is.is_err().then(|| surrogates::mended(json)).flatten() {
+            Some(mended) => self.read_strictly(&mended),
+            None => as_it_is,
+        }
+    }
+
+    fn read_strictly(&mut self, json: &str) -> serde_json::Result<()> {
         let mut said = (self.dialect.read)(json)?;
         if said.complains && said.error.is_none() {
             said.error = verdict::of_chunk(&serde_json::from_str(json)?);
@@ -461,11 +481,15 @@ impl Answer {
             self.early_finish = self.finish.take();
             self.spoke_on = true;
         }
-        if !said.reasoning.is_empty() {
-            self.begun = true;
-            self.tell(Piece::Reasoning(said.reasoning));
+        let (thought, text) = self.inline.read(said.text);
+        if self.inline.has_thoughts() {
+            self.held.clear();
         }
-        self.say(said.text);
+        for thought in [said.reasoning, thought].into_iter().filter(|it| !it.is_empty()) {
+            self.begun = true;
+            self.tell(Piece::Reasoning(thought));
+        }
+        self.say(text);
         for part in said.calls {
             self.text_bytes += part.len();
             let call = if said.repeats { self.calls.complete(part) } else { self.calls.place(part) };
@@ -551,6 +575,8 @@ impl Answer {
             Some(Finish::Stop) if self.called => Finish::ToolCalls,
             Some(finish) => finish,
         };
+        let rest = self.inline.end();
+        self.say(rest);
         if !self.spoken && !self.called {
             return self.fail(match finish {
                 Finish::ContentFilter | Finish::Refusal => {
@@ -583,6 +609,7 @@ impl Answer {
     fn end(&mut self, last: Result<Piece, Failed>) {
         if !std::mem::replace(&mut self.over, true) {
             self.ready.extend(self.usage.map(|usage| Ok(Piece::Usage(usage))));
+            self.is_whole = last.is_ok();
             self.ready.push_back(last);
         }
     }

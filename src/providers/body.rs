@@ -9,7 +9,7 @@
 use super::verdict::Complaint;
 use serde::ser::{Error, Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, value::RawValue};
-use std::borrow::Cow;
+use std::{borrow::Cow, cmp::Reverse};
 
 /// Parameters without which it would be another question; by their names in any dialect, without the group.
 const ESSENTIAL: [&str; 26] = [
@@ -208,24 +208,34 @@ impl Refused {
         renames: &[(&'static str, &'static str)],
     ) -> Option<Self> {
         let sent = body.0.iter().filter_map(|it| Some((it, self.name(it.group, &it.name)?)));
-        // The complaint about the one often names the other as the cure: only what was sent can be at fault. A longer name may have
-        // a shorter one in it.
-        let at_fault = sent.filter(|(_, told)| complaint.is_about(told)).max_by_key(|(_, told)| told.len());
-        let (parameter, told) = at_fault?;
+        // The complaint about one often names another as the cure, which comes later and may not have been sent.
+        let mentioned =
+            sent.filter_map(|it| Some((complaint.mentions(it.1)?, it, self.instead(it.0, it.1, renames)?)));
+        let (_, (parameter, _), instead) =
+            mentioned.min_by_key(|(at, (_, told), _)| (*at, Reverse(told.len())))?;
+        let mut known = self.clone();
+        known.0.retain(|it| it.group != parameter.group || it.name != parameter.name);
+        known.0.push(Refusal { group: parameter.group, name: parameter.name.clone().into_owned(), instead });
+        Some(known)
+    }
+
+    /// What to call a parameter that is refused under this name: none if it can be left out; none at all if it can be neither.
+    fn instead(
+        &self,
+        parameter: &Parameter<'_>,
+        told: &str,
+        renames: &[(&'static str, &'static str)],
+    ) -> Option<Option<&'static str>> {
         let other = renames.iter().find_map(|(one, two)| match told {
             _ if *one == told => Some(*two),
             _ if *two == told => Some(*one),
             _ => None,
         });
         let was_renamed = told != parameter.name;
-        let instead = other.filter(|_| !was_renamed);
-        if instead.is_none() && ESSENTIAL.contains(&&*parameter.name) {
-            return None;
+        match other.filter(|_| !was_renamed) {
+            None if ESSENTIAL.contains(&&*parameter.name) => None,
+            instead => Some(instead),
         }
-        let mut known = self.clone();
-        known.0.retain(|it| it.group != parameter.group || it.name != parameter.name);
-        known.0.push(Refusal { group: parameter.group, name: parameter.name.clone().into_owned(), instead });
-        Some(known)
     }
 
     /// What either knows.
@@ -311,6 +321,24 @@ mod tests {
         assert_eq!(renamed.and(&refusal("max_tokens", ""), &body(), RENAMES), None);
         assert_eq!(none.and(&refusal("model", ""), &body(), RENAMES), None);
         assert_eq!(none.and(&refusal("logprobs", "no logprobs"), &body(), RENAMES), None);
+    }
+
+    #[test]
+    fn the_first_that_is_named_and_can_be_changed_is_at_fault() {
+        let mut body = body();
+        body.put("max_completion_tokens", 6);
+        body.put("top_p", 0.5);
+        let after = |text: &str| {
+            let refused = Refused::default().and(&refusal("", text), &body, RENAMES)?;
+            Some(written(&body, &refused, json!({"model": ""})))
+        };
+        let all = r#"{"options":{"seed":7,"top_k":3},"max_tokens":5,"temperature":0.5,"max_completion_tokens":6,"top_p":0.5,"model":""}"#;
+        let without = |part: &str| Some(all.replace(part, ""));
+        assert_eq!(after("no 'max_tokens': use 'max_completion_tokens'"), without(r#""max_tokens":5,"#));
+        assert_eq!(after("`top_p` and `temperature` cannot both be specified"), without(r#""top_p":0.5,"#));
+        assert_eq!(after("'model' x does not support 'temperature'"), without(r#""temperature":0.5,"#));
+        assert_eq!(after("topK is unknown"), without(r#","top_k":3"#));
+        assert_eq!(after("'model' x does not support that"), None);
     }
 
     #[test]

@@ -5,17 +5,19 @@
 //! the people's names are therefore its stop sequences. What no flat text can say (tools, pictures) is refused without a call.
 
 use super::{
+    Finish,
     answer::Said,
     body::Body,
     dialect::{Dialect, Framing, Question},
-    lax,
+    lax::{self, Count, Present, Text},
     openai::Chunk,
     prompt_text,
 };
 use crate::{
     message::{Prompt, Role},
-    outcome::{Failed, Failure},
+    outcome::{Failed, Failure, Usage},
 };
+use serde::Deserialize;
 use serde_json::Value;
 
 pub(super) static DIALECT: Dialect = Dialect {
@@ -119,11 +121,43 @@ fn asked_stops(prompt: &Prompt) -> Vec<String> {
 fn read(json: &str) -> serde_json::Result<Said> {
     let mut chunk: Chunk<'_> = lax::read(json)?;
     let mut said = Said::default();
-    if let Some(choice) = &mut chunk.choices.0 {
-        said.text = std::mem::take(&mut choice.text).into_owned();
+    match &mut chunk.choices.0 {
+        Some(choice) => said.text = std::mem::take(&mut choice.text).into_owned(),
+        None => lax::read::<Native<'_>>(json)?.tell(&mut said),
     }
     chunk.end(&mut said);
     Ok(said)
+}
+
+/// What llama.cpp says at `/completions` without `/v1` before it: its own shape, without choices.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Native<'a> {
+    #[serde(borrow)]
+    content: Text<'a>,
+    stop: Present,
+    #[serde(borrow)]
+    stop_type: Text<'a>,
+    /// Of old, where there is no `stop_type`.
+    stopped_limit: Present,
+    tokens_evaluated: Count,
+    tokens_predicted: Count,
+}
+
+impl Native<'_> {
+    fn tell(self, said: &mut Said) {
+        said.known = !self.content.0.is_empty() || self.stop.0;
+        said.text = self.content.into_owned();
+        if self.stop.0 {
+            let is_cut = self.stop_type.0 == "limit" || self.stopped_limit.0;
+            said.finish = Some(if is_cut { Finish::Length } else { Finish::Stop });
+            said.usage = Some(Usage {
+                tokens_in: self.tokens_evaluated.0,
+                tokens_out: self.tokens_predicted.0,
+                is_estimated: false,
+            });
+        }
+    }
 }
 
 #[cfg(test)]
@@ -210,7 +244,7 @@ mod tests {
         assert_eq!(refused(json!({"tools": [{}]})).await, "unsupported_parameter: tools");
         let picture = json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]});
         assert_eq!(refused(picture).await, "unsupported_parameter: image");
-        assert_eq!(refused(json!({})).await, "connection: connect");
+        assert_eq!(refused(json!({})).await, "connection: refused");
     }
 
     #[tokio::test]

@@ -66,3 +66,137 @@ pub(super) fn of(kind: Kind) -> &'static Dialect {
         Kind::Ollama => &ollama::DIALECT,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::answer;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    /// Keys and words that one dialect or another looks for.
+    const KEYS: [&str; 52] = [
+        "arguments",
+        "base_resp",
+        "blockReason",
+        "candidates",
+        "choices",
+        "code",
+        "completion_tokens",
+        "content",
+        "content_block",
+        "delta",
+        "detail",
+        "done",
+        "done_reason",
+        "error",
+        "eval_count",
+        "finishReason",
+        "finish_reason",
+        "function",
+        "functionCall",
+        "id",
+        "incomplete_details",
+        "index",
+        "input",
+        "item",
+        "message",
+        "name",
+        "object",
+        "output",
+        "output_index",
+        "parts",
+        "partial_json",
+        "prompt_tokens",
+        "promptFeedback",
+        "reasoning",
+        "reasoning_content",
+        "refusal",
+        "response",
+        "role",
+        "safetyRatings",
+        "status",
+        "stop_reason",
+        "summary",
+        "text",
+        "thinking",
+        "thought",
+        "tool_calls",
+        "type",
+        "usage",
+        "usageMetadata",
+        "output_tokens",
+        "input_tokens",
+        "x_groq",
+    ];
+    const WORDS: [&str; 24] = [
+        "",
+        "<think>",
+        "</think>",
+        "STOP",
+        "SAFETY",
+        "assistant",
+        "chat.completion",
+        "chat.completion.chunk",
+        "content_block_delta",
+        "content_block_start",
+        "error",
+        "function",
+        "hello",
+        "length",
+        "message_delta",
+        "message_stop",
+        "refusal",
+        "response.completed",
+        "response.output_text.delta",
+        "stop",
+        "text_delta",
+        "thinking_delta",
+        "tool_calls",
+        "tool_use",
+    ];
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+            proptest::sample::select(&WORDS[..]).prop_map(Value::from),
+        ];
+        leaf.prop_recursive(7, 60, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::vec((proptest::sample::select(&KEYS[..]), inner), 0..6).prop_map(
+                    |pairs| pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+                ),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn any_json_is_read_by_every_dialect_and_an_answer_ends_once(
+            documents in proptest::collection::vec(json(), 0..4), is_lost in any::<bool>(), is_whole in any::<bool>(),
+        ) {
+            for kind in Kind::ALL {
+                let dialect = of(kind);
+                for document in &documents {
+                    let _ = (dialect.read)(&document.to_string());
+                }
+                let body: String = match (dialect.framing, is_whole) {
+                    (_, true) => documents.first().map(Value::to_string).unwrap_or_default(),
+                    (Framing::Events, _) => documents.iter().map(|it| format!("data: {it}\n\n")).collect(),
+                    (Framing::Lines, _) => documents.iter().map(|it| format!("{it}\n")).collect(),
+                };
+                let told = answer::decode(dialect, [body.as_bytes()], is_lost);
+                let ends = told.iter().filter(|it| matches!(it, Ok(crate::providers::Piece::Finish(_)) | Err(_)));
+                prop_assert_eq!(ends.count(), 1, "{:?} {}", kind, body);
+            }
+        }
+    }
+}

@@ -196,7 +196,7 @@ fn read(json: &str) -> serde_json::Result<Said> {
     let line: Line<'_> = lax::read(json)?;
     let known = line.message.0.is_some();
     let message = line.message.or_default();
-    let calls = message.tool_calls.0.into_iter().filter_map(|it| it.0);
+    let calls = message.tool_calls.0.into_iter().filter_map(|it| it.0?.part());
     let (tokens_in, tokens_out) = (line.prompt_eval_count.0, line.eval_count.0);
     let is_counted = tokens_in.or(tokens_out).is_some();
     let is_last = line.done.0 && !line.error.0;
@@ -204,7 +204,7 @@ fn read(json: &str) -> serde_json::Result<Said> {
         known,
         text: message.content.into_owned(),
         reasoning: message.thinking.into_owned(),
-        calls: calls.map(|it| call(it.into())).collect(),
+        calls: calls.map(call).collect(),
         usage: is_counted.then_some(Usage { tokens_in, tokens_out, is_estimated: false }),
         finish: is_last.then(|| finish(&line.done_reason.0)),
         complains: line.error.0,

@@ -133,6 +133,13 @@ struct Message<'a> {
     tool_calls: List<Object<Written<'a>>>,
 }
 
+impl Message<'_> {
+    fn is_empty(&self) -> bool {
+        let texts = [&self.content.text, &self.refusal, &self.reasoning_content, &self.reasoning];
+        texts.iter().all(|it| it.0.is_empty()) && self.content.list.is_empty() && self.tool_calls.0.is_empty()
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Part<'a> {
@@ -165,10 +172,7 @@ struct Groq {
 fn read(json: &str) -> serde_json::Result<Said> {
     let mut chunk: Chunk<'_> = lax::read(json)?;
     let mut said = Said::default();
-    let message = chunk.choices.0.as_mut().and_then(|choice| {
-        let delta = std::mem::take(&mut choice.delta);
-        delta.0.or(std::mem::take(&mut choice.message).0)
-    });
+    let message = chunk.message();
     if let Some(message) = message {
         said.text = message.content.text.into_owned();
         for part in message.content.list.into_iter().filter_map(|it| it.0) {
@@ -179,45 +183,68 @@ fn read(json: &str) -> serde_json::Result<Said> {
         said.reasoning.push_str(&message.reasoning_content.or(message.reasoning).0);
         said.refused = !message.refusal.0.is_empty();
         said.text.push_str(&message.refusal.0);
-        said.calls = message.tool_calls.0.into_iter().filter_map(|it| Some(it.0?.into())).collect();
+        said.calls = message.tool_calls.0.into_iter().filter_map(|it| it.0?.part()).collect();
     }
     chunk.end(&mut said);
     Ok(said)
 }
 
-impl Chunk<'_> {
+impl<'a> Chunk<'a> {
+    /// What is said. Perplexity has both in each chunk, all that was said so far as the message, and in a whole answer an empty delta.
+    fn message(&mut self) -> Option<Message<'a>> {
+        let is_whole = self.object.0 == "chat.completion";
+        let is_part = !is_whole && self.object.0.starts_with("chat.");
+        let choice = self.choices.0.as_mut()?;
+        let (delta, message) = (std::mem::take(&mut choice.delta).0, std::mem::take(&mut choice.message).0);
+        match (delta, message) {
+            (delta, Some(_)) if is_part => delta,
+            (Some(delta), Some(message)) if is_whole && delta.is_empty() => Some(message),
+            (delta, message) => delta.or(message),
+        }
+    }
+
     /// What both of OpenAI's older dialects have beside the text. Usage stands beside the choices, in the choice or below
     /// `x_groq`; vLLM sends a null until the end.
     pub(super) fn end(self, said: &mut Said) {
         let choice = self.choices.0;
-        said.known = choice.is_some();
+        said.known |= choice.is_some();
         let choice = choice.unwrap_or_default();
         said.complains = self.error.0 || choice.error.0 || self.sort.0 == "error" || self.object.0 == "error";
         let usage = self.usage.0.or(choice.usage.0).or_else(|| self.x_groq.0?.usage.0);
-        said.usage = usage.map(|it| Usage {
+        let usage = usage.map(|it| Usage {
             tokens_in: it.prompt_tokens.0,
             tokens_out: it.completion_tokens.0,
             is_estimated: false,
         });
-        if !said.complains {
+        said.usage = usage.or(said.usage);
+        if !said.complains && !choice.finish_reason.0.is_empty() {
             (said.finish, said.error) = finish(&choice.finish_reason.0);
         }
     }
 }
 
-/// Why a chunk says that the answer ends: a finish, or an error.
+/// Why a chunk says that the answer ends: a finish, or an error. Gateways pass on the words of whoever is behind them, Gemini's in
+/// capitals, and with a reason behind a colon.
 fn finish(word: &str) -> (Option<Finish>, Option<Failed>) {
-    let finish = match word {
+    let word = word.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let finish = match &*word {
         "" => return (None, None),
         // `abort` is vLLM's, when its engine was stopped.
-        "error" | "abort" => return (None, Some(Failed::new(Failure::ServerError, "finish error"))),
+        "error" | "abort" | "aborted" | "network_error" => {
+            return (None, Some(Failed::new(Failure::ServerError, "finish error")));
+        }
         "insufficient_system_resource" => {
             return (None, Some(Failed::new(Failure::Overloaded, "insufficient_system_resource")));
         }
         "stop" | "eos" | "eos_token" | "stop_sequence" | "end_turn" => Finish::Stop,
-        "length" | "max_tokens" | "model_length" => Finish::Length,
-        "content_filter" | "safety" => Finish::ContentFilter,
-        "tool_calls" => Finish::ToolCalls,
+        "length" | "max_tokens" | "max_output_tokens" | "model_length" | "model_context_window_exceeded" => {
+            Finish::Length
+        }
+        "content_filter" | "safety" | "sensitive" | "recitation" | "prohibited_content" => {
+            Finish::ContentFilter
+        }
+        "refusal" => Finish::Refusal,
+        "tool_calls" | "tool_use" => Finish::ToolCalls,
         other => Finish::Other(verdict::machine_word(other).unwrap_or_default()),
     };
     (Some(finish), None)
@@ -601,7 +628,7 @@ mod tests {
         )
         .await;
         let nobody = provider(Kind::OpenAi, "http://127.0.0.1:1/v1", None);
-        expect!["refused  connection: connect"].assert_eq(&told(&*nobody).await);
+        expect!["refused  connection: refused"].assert_eq(&told(&*nobody).await);
     }
 
     #[tokio::test]
@@ -702,7 +729,7 @@ mod tests {
         .await;
         check(
             vec![answer("302 Found\r\nlocation: http://127.0.0.1:1/", "text/html", "")],
-            expect!["refused  malformed (HTTP 302)"],
+            expect!["refused  malformed (HTTP 302): redirect"],
         )
         .await;
     }

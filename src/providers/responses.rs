@@ -60,9 +60,9 @@ fn write(question: Question<'_>) -> Result<Body<'_>, Failed> {
     let mut input = Vec::new();
     match asked.system {
         system if system.is_empty() => {}
-        // JSON has to be spoken of in the input, and instructions are none; neither may the input be empty.
-        system if asked.format == Format::Json || asked.turns.is_empty() => {
-            input.push(message("system", system.into()));
+        // JSON has to be spoken of in the input, and instructions are none.
+        system if asked.format == Format::Json => {
+            input.push(message("system", &system.into()));
         }
         system => body.put("instructions", system),
     }
@@ -79,7 +79,7 @@ fn write(question: Question<'_>) -> Result<Body<'_>, Failed> {
     Ok(body)
 }
 
-fn message(role: &str, content: Value) -> Value {
+fn message(role: &str, content: &Value) -> Value {
     json!({ "type": "message", "role": role, "content": content })
 }
 
@@ -128,7 +128,7 @@ fn spoken(role: Role, parts: &mut Vec<Part>) -> Option<Value> {
         Err(parts) if parts.is_empty() => return None,
         Err(parts) => parts.into_iter().filter_map(written).collect(),
     };
-    Some(message(role, content))
+    Some(message(role, &content))
 }
 
 fn format(format: Format) -> Option<Value> {
@@ -345,7 +345,6 @@ impl Response<'_> {
                 said.calls.extend(item.call(u64::try_from(index).ok()));
             }
         }
-        let called = !said.calls.is_empty();
         let status = match (event, &*self.status.0) {
             ("completed" | "done" | "", status @ ("completed" | "incomplete" | "failed" | "cancelled")) => {
                 status
@@ -353,8 +352,7 @@ impl Response<'_> {
             (event, _) => event,
         };
         if !said.complains {
-            (said.finish, said.error) =
-                finish(status, &self.incomplete_details.or_default().reason.0, called);
+            (said.finish, said.error) = finish(status, &self.incomplete_details.or_default().reason.0);
         }
     }
 }
@@ -388,9 +386,8 @@ impl Item<'_> {
 }
 
 /// Why an answer with this status ends: a finish, or an error.
-fn finish(status: &str, reason: &str, called: bool) -> (Option<Finish>, Option<Failed>) {
+fn finish(status: &str, reason: &str) -> (Option<Finish>, Option<Failed>) {
     match (status, reason) {
-        ("completed" | "done", _) if called => (Some(Finish::ToolCalls), None),
         ("completed" | "done", _) => (Some(Finish::Stop), None),
         ("incomplete", "max_output_tokens" | "max_tokens" | "length" | "") => (Some(Finish::Length), None),
         ("incomplete", "content_filter") => (Some(Finish::ContentFilter), None),
@@ -484,12 +481,6 @@ mod tests {
             json!({"messages": [system, {"role": "user", "content": "hi"}], "response_format": {"type": "json_object"}}),
             expect![[
                 r#"{"model":"m","stream":true,"store":false,"max_output_tokens":5,"input":[{"content":"Answer in JSON.","role":"system","type":"message"},{"content":"hi","role":"user","type":"message"}],"text":{"format":{"type":"json_object"}}}"#
-            ]],
-        );
-        check(
-            json!({"messages": [system]}),
-            expect![[
-                r#"{"model":"m","stream":true,"store":false,"max_output_tokens":5,"input":[{"content":"Answer in JSON.","role":"user","type":"message"}]}"#
             ]],
         );
     }

@@ -4,8 +4,8 @@
 //! (Gemini behind OpenAI's dialect), repeat the id and the name in each part, draw a new id for each, or give no id at all.
 //! Programs add the parts up by index, and glue repeated names together. **The rule.** A new id with a name, or a name where
 //! none belongs to the call yet, begins a call; calls are numbered in the order in which they begin; id and name are told once,
-//! with the first part. **The limits.** At most [`MOST_CALLS`] calls an answer; the parts of more are dropped, and so are parts
-//! without a name that belong to no call.
+//! with the first part. **The limits.** At most [`MOST_CALLS`] calls an answer; the parts of more are dropped, and so is what has no
+//! name and belongs to no call, and what the host calls itself (xAI): a program can do nothing with either.
 
 use super::lax::{Count, Object, Text};
 use crate::message::ToolCall;
@@ -37,6 +37,9 @@ pub(super) struct Written<'a> {
     index: Count,
     #[serde(borrow)]
     id: Text<'a>,
+    /// `function`; many leave it out.
+    #[serde(borrow, rename = "type")]
+    sort: Text<'a>,
     #[serde(borrow)]
     function: Object<Function<'a>>,
 }
@@ -50,16 +53,20 @@ struct Function<'a> {
     arguments: Option<&'a RawValue>,
 }
 
-impl From<Written<'_>> for Part {
-    fn from(written: Written<'_>) -> Self {
-        let function = written.function.or_default();
-        Self {
-            index: written.index.0,
-            id: written.id.into_owned(),
+impl Written<'_> {
+    /// What it says of a call; none if it is no function's.
+    pub(super) fn part(self) -> Option<Part> {
+        if !matches!(&*self.sort.0, "" | "function") {
+            return None;
+        }
+        let function = self.function.or_default();
+        Some(Part {
+            index: self.index.0,
+            id: self.id.into_owned(),
             name: function.name.into_owned(),
             arguments: function.arguments.map(arguments).unwrap_or_default(),
             begins: false,
-        }
+        })
     }
 }
 
@@ -94,7 +101,7 @@ struct Known {
 }
 
 impl Calls {
-    /// The part with the number of the call that it belongs to; none if it belongs to none, or there are too many.
+    /// The part with the number of the call that it belongs to; none if there are too many, or it belongs to none.
     pub(super) fn place(&mut self, part: Part) -> Option<ToolCall> {
         let Part { index, id, name, arguments, begins } = part;
         if let Some(place) = self.of(index, &id, &name).filter(|_| !begins) {
@@ -165,7 +172,7 @@ mod tests {
     fn read(parts: &Value) -> Vec<Part> {
         let json = parts.to_string();
         let List(parts) = serde_json::from_str::<List<Object<Written<'_>>>>(&json).unwrap();
-        parts.into_iter().filter_map(|it| Some(it.0?.into())).collect()
+        parts.into_iter().filter_map(|it| it.0?.part()).collect()
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "reads as a literal")]
@@ -294,6 +301,23 @@ mod tests {
         assert_eq!(again(Some(3), "z", "{2}"), "3 z {2}", "all have the same index");
         assert_eq!(again(None, "y", ""), "4 y ", "a new one");
         assert_eq!(again(None, "y", "{3}"), "4  {3}");
+    }
+
+    #[test]
+    fn what_is_no_programs_to_do_is_left_out() {
+        check(
+            &[
+                json!([{"index": 0, "id": "w", "type": "web_search_call", "function": {"name": "web_search", "arguments": "{}"}}]),
+                json!([{"index": 0, "function": {"arguments": "x"}}, {"index": 1, "id": "a", "function": {"name": "", "arguments": ""}}]),
+                json!([{"index": 1, "id": "a", "type": "function", "function": {"name": "now", "arguments": "{}"}}]),
+                json!([{"index": 1, "id": null, "type": null, "function": {"name": null, "arguments": ""}}]),
+                json!([{"index": 7, "type": "custom", "custom": {"name": "sql", "input": "x"}}]),
+            ],
+            expect![[r#"
+                0 "a" "now" "{}"
+                0 "" "" ""
+            "#]],
+        );
     }
 
     #[test]

@@ -1,30 +1,43 @@
 //! The HTTP client, and what every call has in common: sent once, refused with a class, read up to a bound.
+//!
+//! What a failure to connect is called here is for operators (`attempts.detail`): one of the fixed words in `not_sent`, each
+//! of which asks for another cure. The libraries' own texts go no further: they have addresses in them.
 
 use super::verdict::{self, Complaint};
 use crate::{
     message::UnixMillis,
     outcome::{Failed, Failure},
 };
+use futures::{Stream, StreamExt};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    error::Error,
+    io::{self, ErrorKind},
+    iter,
     net::IpAddr,
+    pin::Pin,
     time::Duration,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// The most of a failure's body that is looked at, in bytes: vendors' errors are below 4 KiB, proxies' pages below 64.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// How long a failure's body may take; the status alone says enough to move on.
 const ERROR_BODY_WITHIN: Duration = Duration::from_millis(500);
+/// The most that may follow the last word of an answer, in bytes, and how long its end may take. Vendors end the body right
+/// behind it, in a packet of its own; whoever takes longer closes one connection more.
+const MAX_REST_BYTES: usize = 64 * 1024;
+const REST_WITHIN: Duration = Duration::from_millis(100);
 /// How long an unused connection is kept. Shorter than the minute after which common load balancers drop it unsaid.
 const KEPT_IDLE: Duration = Duration::from_secs(50);
 
 /// Makes the HTTP client for calls below `base_url`.
 ///
-/// It follows no redirect, asks for no compression (which would hold a stream back) and never sends anything twice by
-/// itself: the router is the only one that tries again. The environment's proxies are used, but not for an address on
-/// this machine.
+/// It follows no redirect, and asks for no compression (which would hold a stream back). The router is the only one that tries
+/// again; what is sent anew here was never taken: a request that found its kept connection closed, or that an HTTP/2 server
+/// said it did not look at (`GOAWAY` below its number, `REFUSED_STREAM`), as servers do that renew their connections.
+/// The environment's proxies are used, but not for an address on this machine.
 ///
 /// # Errors
 /// The TLS library cannot be set up, for instance because its certificates cannot be read.
@@ -32,7 +45,6 @@ pub fn client(connect_timeout: Duration, base_url: &str) -> Result<Client, reqwe
     let builder = ClientBuilder::new()
         .user_agent(concat!("neverdark/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
         .referer(false)
         .connect_timeout(connect_timeout)
         .tcp_nodelay(true)
@@ -67,7 +79,7 @@ fn is_on_this_machine(base_url: &str) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.');
     host == "localhost"
         || host.ends_with(".localhost")
-        || host.parse::<IpAddr>().is_ok_and(|it| it.to_canonical().is_loopback())
+        || host.parse::<IpAddr>().is_ok_and(|it| it.to_canonical().is_loopback() || it.is_unspecified())
 }
 
 /// A call that was not answered with a 2xx.
@@ -88,16 +100,56 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Response, Refused> {
     }
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = beginning(response, MAX_ERROR_BYTES).await;
-    let (failed, complaint) = verdict::of_answer(status, &headers, &body, UnixMillis::now());
+    let (mut failed, complaint) = verdict::of_answer(status, &headers, &body, UnixMillis::now());
+    match status {
+        300..400 => "redirect".clone_into(&mut failed.detail),
+        // Only a proxy says this; the vendor did not hear of the call.
+        407 => PROXY_LOGIN.clone_into(&mut failed.detail),
+        _ => {}
+    }
     Err(Refused { failed, complaint })
 }
 
-/// Why there was no answer at all. The library's own text is not used: it has the address in it.
+/// The proxy wants another user and password than it was given, or some at all.
+const PROXY_LOGIN: &str = "proxy login";
+
+/// Why there was no answer at all.
 fn not_sent(error: &reqwest::Error) -> Failed {
-    let detail = match () {
-        () if error.is_timeout() => "connect timeout",
-        () if error.is_connect() => "connect",
-        () => "lost before the answer",
+    let causes = || iter::successors(error.source(), |&it| it.source());
+    let says = |text: &str| causes().any(|it| it.to_string().contains(text));
+    if !error.is_connect() {
+        // Something else answers there, such as a mail server, or TLS where none was spoken.
+        let is_http =
+            !causes().any(|it| it.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse));
+        return if is_http {
+            Failed::new(Failure::Connection, "lost before the answer")
+        } else {
+            Failed::new(Failure::Malformed, "not http")
+        };
+    }
+    let detail = match causes().find_map(|it| it.downcast_ref::<io::Error>()).map(io::Error::kind) {
+        _ if error.is_timeout() => "connect timeout",
+        // The library keeps the types of these failures to itself.
+        _ if says("proxy authorization required") => {
+            return Failed { http_status: Some(407), ..Failed::new(Failure::Auth, PROXY_LOGIN) };
+        }
+        _ if says("tunnel error") || says("socks proxy") => "proxy",
+        _ if error.is_dns() => "dns",
+        Some(ErrorKind::ConnectionRefused) => "refused",
+        Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown) => {
+            "unreachable"
+        }
+        _ if says("certificate verify failed") => "tls certificate",
+        // The address had been reached; what follows before a request is sent is the handshake.
+        None
+        | Some(
+            ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof,
+        ) => "tls",
+        // This machine's own trouble, such as no more sockets.
+        Some(_) => "connect",
     };
     Failed::new(Failure::Connection, detail)
 }
@@ -115,6 +167,27 @@ pub(super) async fn beginning(mut response: Response, max_bytes: usize) -> Vec<u
     body
 }
 
+/// Reads a body that has said everything to its end, in the background: only then can another call have its connection.
+pub(super) fn read_out<S, B>(mut body: Pin<Box<S>>)
+where
+    S: Stream<Item = reqwest::Result<B>> + Send + 'static,
+    B: AsRef<[u8]>,
+{
+    let rest = async move {
+        let mut bytes = 0;
+        while bytes <= MAX_REST_BYTES
+            && let Some(Ok(piece)) = body.next().await
+        {
+            bytes += piece.as_ref().len();
+        }
+    };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ends by itself within a moment, and nothing depends on it"
+    )]
+    tokio::spawn(timeout(REST_WITHIN, rest));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +200,7 @@ mod tests {
             "http://127.9.9.9",
             "http://[::1]:1",
             "http://a.localhost",
+            "http://0.0.0.0:11434",
         ] {
             assert!(is_on_this_machine(url), "{url}");
         }

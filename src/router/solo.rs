@@ -319,6 +319,9 @@ impl Solo {
             Spoken::Done(Finish::ContentFilter) => {
                 self.broke_off(Failed::new(Failure::ContentFiltered, "content_filter"), now);
             }
+            Spoken::Done(Finish::Refusal) => {
+                self.broke_off(Failed::new(Failure::ContentFiltered, "refusal"), now);
+            }
             Spoken::Done(finish) => self.answered(Outcome::Answered, finish, now),
             Spoken::Failed(failed) => self.broke_off(failed, now),
             Spoken::TimeIsUp => self.time_is_up(),

@@ -65,7 +65,7 @@ const TRUSTED: &[(&str, &[&str])] = &[
     ("sqlx::", &["src/store"]),
     ("serenity::", &["src/discord"]),
     ("axum::", &["src/status"]),
-    ("hyper::", &["src/api"]),
+    ("hyper::", &["src/api", "src/providers/wire"]),
     ("hyper_util::", &["src/api"]),
     ("sim::", &["src/cli/demo", "src/cli/faults"]),
     ("std::env", &["src/config"]),

@@ -261,7 +261,7 @@ fn errors_inside_the_stream() {
     check(
         &[full],
         expect![[r#"
-            failed   context_too_long (HTTP 200): status 500
+            failed   overloaded (HTTP 200): status 500
         "#]],
     );
     check(

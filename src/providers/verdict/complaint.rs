@@ -1,4 +1,6 @@
 //! What the body of a failure says, as far as the vendors' shapes go.
+//!
+//! Gateways pass on what the vendor behind them said, whole, as a text: that is read as well.
 
 use serde_json::Value;
 
@@ -6,13 +8,17 @@ use serde_json::Value;
 const MAX_TEXT_BYTES: usize = 4096;
 /// No code or type is longer. (xAI's are sentences.)
 const MAX_WORD_BYTES: usize = 128;
+/// A gateway behind a gateway.
+const MOST_WITHIN: u8 = 2;
 
 /// What a body says.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(in crate::providers) struct Complaint {
     /// Codes and types in small letters, the most exact one first.
     pub(super) words: Vec<String>,
-    /// The parameter that is at fault.
+    /// So many of them are surely the vendor's own.
+    own_words: usize,
+    /// The parameter that is at fault, if it has a field for it.
     param: String,
     /// The free text, in small letters.
     pub(super) text: String,
@@ -22,54 +28,115 @@ pub(in crate::providers) struct Complaint {
 
 impl Complaint {
     /// Reads `{"error":{…}}`, `{"error":"…"}`, `[{"error":…}]`, `{"response":{"error":…}}`, `{"message":…}`,
-    /// `{"detail":…}`, a bare error object and a bare text.
+    /// `{"detail":…}`, a bare error object and a bare text; and any of them within a text.
     pub(in crate::providers) fn read(body: &Value) -> Self {
+        Self::read_within(body, MOST_WITHIN)
+    }
+
+    fn read_within(body: &Value, within: u8) -> Self {
         let (error, around) = error_in(body);
         // The same object twice if the error is bare.
         let places = [error, around];
-        let word = |at: &str| places.iter().find_map(|it| it.pointer(at)?.as_str());
         let number = |at: &str| places.iter().find_map(|it| http_status(it.get(at)?));
-        Self {
-            words: words(&places),
-            param: word("/param").unwrap_or_default().to_lowercase(),
-            text: text(&places),
-            status: number("status_code")
-                .or_else(|| number("code"))
-                .or_else(|| number("status"))
-                // Ollama, of what a cloud model behind it said.
-                .or_else(|| number("StatusCode")),
+        // LiteLLM writes Python's word for nothing, Cerebras what is wrong instead of where.
+        let param = places.iter().find_map(|it| it["param"].as_str());
+        let param = param.filter(|it| !matches!(*it, "None" | "validation_error"));
+        let words = words(&places);
+        let mut complaint = Self {
+            own_words: words.len(),
+            words,
+            param: param.unwrap_or_default().to_owned(),
+            text: String::new(),
+            // The last one is Ollama's, of what a cloud model behind it said.
+            status: ["status_code", "code", "status", "StatusCode"].into_iter().find_map(number),
+        };
+        for text in texts(&places) {
+            match (within > 0).then(|| said_within(text)).flatten() {
+                Some((before, said)) => {
+                    complaint.add(before);
+                    complaint.pass_on(Self::read_within(&said, within - 1), before.is_empty());
+                }
+                None => complaint.add(text),
+            }
         }
+        complaint.text = complaint.text.to_lowercase();
+        complaint
     }
 
-    /// Whether it is about this parameter: it names it as the one at fault, or its text has the name in it as a word. A name
-    /// that may be a word of English counts only where it is quoted, alone, called a parameter or at the end of a path.
-    pub(in crate::providers) fn is_about(&self, param: &str) -> bool {
-        let param = param.to_lowercase();
-        if self.param == param {
-            return true;
+    fn add(&mut self, text: &str) {
+        let room = MAX_TEXT_BYTES.saturating_sub(self.text.len());
+        self.text.push_str(&text[..text.floor_char_boundary(room)]);
+        self.text.push('\n');
+    }
+
+    /// Adds what stood within a text; `is_all` of it.
+    fn pass_on(&mut self, within: Self, is_all: bool) {
+        self.add(&within.text);
+        if self.param.is_empty() {
+            self.param = within.param;
         }
+        if is_all && self.own_words == self.words.len() {
+            self.own_words += within.own_words;
+        }
+        self.words.extend(within.words);
+    }
+
+    /// Where it speaks of this parameter, counted from its beginning; none if it does not. A body that has a field for the
+    /// parameter at fault speaks of no other. In a text, vendors write `top_p` or `topP`, whatever was sent; and a name that may be a
+    /// word of English counts only where it is quoted, alone, or called a parameter.
+    pub(in crate::providers) fn mentions(&self, param: &str) -> Option<usize> {
+        let is_english = param.len() < 8 && param.bytes().all(|it| it.is_ascii_lowercase());
+        let name = plain(param);
+        if name.is_empty() {
+            return None;
+        }
+        if !self.param.is_empty() {
+            // `messages[0].content`, `stream_options.include_usage`, `generationConfig.seed`.
+            let mut path = self.param.split(['.', '[', ']']).filter(|it| !it.is_empty()).map(plain);
+            return (path.next().as_ref() == Some(&name) || path.next_back() == Some(name)).then_some(0);
+        }
+        let text = plain(&self.text);
         // Gemini names the pair by half: "Penalty is not enabled for this model".
-        if param.ends_with("penalty") && self.text.contains("penalty is not enabled") {
-            return true;
+        if name.ends_with("penalty") && text.contains("penalty is not enabled") {
+            return Some(0);
         }
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let is_plain = !param.contains('_') && param.len() < 8;
-        self.text.match_indices(&param).any(|(at, _)| {
-            let before = self.text[..at].chars().next_back();
-            let rest = &self.text[at + param.len()..];
-            let after = rest.chars().next();
-            let is_word = !before.is_some_and(is_name) && !after.is_some_and(is_name);
-            let is_set_off = |c: Option<char>| c.is_none_or(|c| "'\"`\n".contains(c));
-            let is_quoted = is_set_off(after) && (is_set_off(before) || before == Some('.'));
-            let is_path = before == Some('.') && after == Some(':');
-            is_word && (!is_plain || is_quoted || is_path || rest.starts_with(" parameter"))
+        text.match_indices(&name).map(|(at, _)| at).find(|at| {
+            let (before, after) = (&text[..*at], &text[at + name.len()..]);
+            let is_part = |it: Option<char>| it.is_some_and(char::is_alphanumeric);
+            let is_word = !is_part(before.chars().next_back()) && !is_part(after.chars().next());
+            is_word && (!is_english || is_set_off(before, after))
         })
     }
 
     /// What operators see of it: the first code or type that is surely one.
     pub(super) fn detail(&self) -> String {
-        self.words.iter().find_map(|word| machine_word(word)).unwrap_or_default()
+        self.words.iter().take(self.own_words).find_map(|word| machine_word(word)).unwrap_or_default()
     }
+}
+
+/// A name in any of the ways of writing it.
+fn plain(name: &str) -> String {
+    name.chars().filter(|it| *it != '_').flat_map(char::to_lowercase).collect()
+}
+
+/// Whether a word between these is a name and no English.
+fn is_set_off(before: &str, after: &str) -> bool {
+    const QUOTES: [char; 5] = ['\'', '"', '`', '[', ']'];
+    const SORTS: [&str; 6] = ["parameter", "param", "argument", "field", "property", "option"];
+    let is_end = after.starts_with('\n') || after.is_empty();
+    let begins_line = before.is_empty() || before.ends_with('\n');
+    let is_quoted = before.ends_with(QUOTES) && after.starts_with(QUOTES);
+    // `'generation_config.seed'`, `output_config.effort: Extra inputs are not permitted`.
+    let is_last_of_path =
+        before.ends_with('.') && (after.starts_with(QUOTES) || after.starts_with(':') || is_end);
+    // A line of its own, or "seed: Extra inputs are not permitted".
+    let is_alone = begins_line && (is_end || after.starts_with(':'));
+    // "Unrecognized request argument supplied: seed"
+    let is_listed = before.ends_with(": ") && (is_end || after.starts_with(['.', ',']));
+    let word_before = before.trim_end_matches([' ', ':']).trim_end_matches('s');
+    let is_called_one = before.ends_with(' ') && SORTS.iter().any(|it| word_before.ends_with(it))
+        || SORTS.iter().any(|it| after.strip_prefix(' ').is_some_and(|after| after.starts_with(it)));
+    is_quoted || is_last_of_path || is_alone || is_listed || is_called_one
 }
 
 /// The word, if it is one that a machine says: no sentence, no bare number (the status says as much), and nothing with
@@ -131,27 +198,32 @@ fn words(places: &[&Value; 2]) -> Vec<String> {
 }
 
 /// The texts that the vendor wrote. FastAPI's hosts quote the request under `input`; that is left out.
-fn text(places: &[&Value; 2]) -> String {
-    /// Where they stand. OpenRouter passes on what the vendor behind it said.
-    const AT: [&str; 5] = ["", "/message", "/detail", "/msg", "/metadata/raw"];
-    let mut text = String::new();
-    let mut add = |part: &str| {
-        let room = MAX_TEXT_BYTES.saturating_sub(text.len());
-        text.push_str(&part[..part.floor_char_boundary(room)]);
-        text.push('\n');
-    };
-    for at in AT {
-        places.iter().filter_map(|it| it.pointer(at)?.as_str()).filter(|it| !is_page(it)).for_each(&mut add);
-    }
+fn texts<'a>(places: &[&'a Value; 2]) -> Vec<&'a str> {
+    /// Where they stand. OpenRouter passes on what the vendor behind it said; AWS has a capital, Cloudflare and Venice lists.
+    const AT: [&str; 9] = [
+        "",
+        "/message",
+        "/Message",
+        "/detail",
+        "/details",
+        "/details/_errors/0",
+        "/msg",
+        "/metadata/raw",
+        "/errors/0/message",
+    ];
+    let plain = AT.into_iter().flat_map(|at| places.iter().filter_map(move |it| it.pointer(at)?.as_str()));
+    let mut texts: Vec<&str> = plain.filter(|it| !is_page(it)).collect();
+    // The same place twice if the error is bare.
+    texts.dedup();
     for field in invalid_fields(places) {
-        field["loc"].as_array().into_iter().flatten().filter_map(Value::as_str).for_each(&mut add);
-        field["msg"].as_str().into_iter().for_each(&mut add);
+        texts.extend(field["loc"].as_array().into_iter().flatten().filter_map(Value::as_str));
+        texts.extend(field["msg"].as_str());
     }
     for detail in details(places[0]) {
         let quotas = detail["violations"].as_array().into_iter().flatten();
-        quotas.filter_map(|it| it["quotaId"].as_str()).for_each(&mut add);
+        texts.extend(quotas.filter_map(|it| it["quotaId"].as_str()));
     }
-    text.to_lowercase()
+    texts
 }
 
 /// A proxy's web page says nothing that could be trusted beside its status.
@@ -159,13 +231,28 @@ fn is_page(text: &str) -> bool {
     text.trim_start().starts_with('<')
 }
 
+/// What another vendor said, within a text: all of it (OpenRouter, Mistral), or behind the name that LiteLLM gives it
+/// (`AnthropicException - {…}`). JSON anywhere else may be somebody's prompt. Also, the text before it.
+fn said_within(text: &str) -> Option<(&str, Value)> {
+    let at = text.find(['{', '['])?;
+    let (before, json) = text.split_at(at);
+    let is_all = before.trim().is_empty();
+    if !is_all && !before.trim_end_matches(['b', '\'', '"']).ends_with("Exception - ") {
+        return None;
+    }
+    let said = serde_json::Deserializer::from_str(json).into_iter::<Value>().next()?.ok()?;
+    let is_object = said.get(0).unwrap_or(&said).is_object();
+    is_object.then_some((if is_all { "" } else { before }, said))
+}
+
 /// Google's list of details.
 fn details(error: &Value) -> impl Iterator<Item = &Value> {
     error["details"].as_array().into_iter().flatten()
 }
 
-/// FastAPI's list of fields that are wrong; Mistral has it one level deeper.
+/// FastAPI's list of fields that are wrong; Mistral has it one level deeper, or twice.
 fn invalid_fields<'a>(places: &[&'a Value; 2]) -> impl Iterator<Item = &'a Value> {
-    let lists = places.map(|it| [it.pointer("/detail"), it.pointer("/message/detail")]);
+    const AT: [&str; 3] = ["/detail", "/message/detail", "/message"];
+    let lists = places.map(|it| AT.map(|at| it.pointer(at)));
     lists.into_iter().flatten().flatten().filter_map(Value::as_array).flatten()
 }

@@ -1,10 +1,11 @@
 //! Each vendor's failures as they were recorded or documented, and what they are taken for.
 
 use super::*;
-use expect_test::{Expect, expect};
+use expect_test::{Expect, expect, expect_file};
 use proptest::prelude::*;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::json;
+use std::{fmt::Write, fs, path::Path};
 
 /// 22 November 2026, 12:00:00 UTC.
 const NOW: UnixMillis = UnixMillis(1_795_348_800_000);
@@ -173,7 +174,6 @@ fn lengths() {
            400 {"message":"Input Tokens Exceeded: Number of input tokens exceeds maximum length."}
            400 {"error":"prompt too long; exceeded max context length by 12 tokens"}
            400 {"error":{"code":400,"message":"the request exceeds the available context size, try increasing it","type":"exceed_context_size_error","n_prompt_tokens":9,"n_ctx":8}}
-           500 {"error":{"code":500,"message":"Context size has been exceeded.","type":"server_error"}}
            413 <html>too large</html>"#,
         expect![[r#"
             context_too_long (HTTP 400): context_length_exceeded ← {"error":{"message":"This model's maximum context length is 8192 tokens.
@@ -194,7 +194,6 @@ fn lengths() {
             context_too_long (HTTP 400) ← {"message":"Input Tokens Exceeded: Number of input tokens exceeds maximu
             context_too_long (HTTP 400) ← {"error":"prompt too long; exceeded max context length by 12 tokens"}
             context_too_long (HTTP 400): exceed_context_size_error ← {"error":{"code":400,"message":"the request exceeds the available contex
-            context_too_long (HTTP 500): server_error ← {"error":{"code":500,"message":"Context size has been exceeded.","type":
             context_too_long (HTTP 413) ← <html>too large</html>
         "#]],
     );
@@ -355,10 +354,10 @@ fn faults_of_the_request_and_of_the_server() {
             bad_request (HTTP 422): missing ← {"detail":[{"type":"missing","loc":["body","model"],"msg":"Field require
             bad_request (HTTP 418) ← {"error":{"code":"sk_1234567890"}}
             bad_request (HTTP 405) ← 
-            bad_request (HTTP 500): server_error ← {"error":{"code":500,"message":"tools param requires --jinja flag","type
-            bad_request (HTTP 500): server_error ← {"error":{"code":500,"message":"image input is not supported - hint: if 
-            bad_request (HTTP 500): server_error ← {"error":{"code":500,"message":"Cannot use custom grammar constraints wi
-            bad_request (HTTP 501): not_supported_error ← {"error":{"code":501,"message":"This server does not support it","type":
+            unsupported_parameter (HTTP 500): server_error ← {"error":{"code":500,"message":"tools param requires --jinja flag","type
+            unsupported_parameter (HTTP 500): server_error ← {"error":{"code":500,"message":"image input is not supported - hint: if 
+            unsupported_parameter (HTTP 500): server_error ← {"error":{"code":500,"message":"Cannot use custom grammar constraints wi
+            unsupported_parameter (HTTP 501): not_supported_error ← {"error":{"code":501,"message":"This server does not support it","type":
             server_error (HTTP 500): server_error ← {"error":{"message":"The server had an error","type":"server_error"}}
             server_error (HTTP 500): api_error ← {"type":"error","error":{"type":"api_error","message":"Internal server e
             server_error (HTTP 500): internal ← {"error":{"code":500,"message":"An internal error has occurred.","status
@@ -444,7 +443,7 @@ fn errors_inside_a_stream() {
             overloaded ← {"error":"model is overloaded"}
             server_error ← {"error":"unexpected EOF"}
             context_too_long: badrequesterror ← {"object":"error","message":"This model's maximum context length is 8 to
-            context_too_long: server_error ← {"error":{"code":500,"message":"Context size has been exceeded.","type":
+            overloaded: server_error ← {"error":{"code":500,"message":"Context size has been exceeded.","type":
             timeout: timeout ← {"error":{"message":"Request timed out.","type":"timeout"}}
             server_error ← {"error":true}
             no error ← {"error":null,"choices":[]}
@@ -460,6 +459,151 @@ fn errors_inside_a_stream() {
     let old = json!({ "code": 500, "message": "context shift", "type": "server_error" });
     expect!["server_error: server_error"].assert_eq(&of_error(&old).to_string());
     expect!["server_error"].assert_eq(&of_error(&json!("gone")).to_string());
+}
+
+/// What is usually sent, and may be refused.
+const SENT: [&str; 20] = [
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "messages",
+    "model",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "reasoning_effort",
+    "response_format",
+    "seed",
+    "stop",
+    "stream",
+    "stream_options",
+    "temperature",
+    "tools",
+    "top_k",
+    "top_p",
+    "user",
+];
+
+fn about(complaint: &Complaint) -> Option<&'static str> {
+    let mentioned = SENT.into_iter().filter_map(|param| Some((complaint.mentions(param)?, param)));
+    mentioned.min().map(|(_, param)| param)
+}
+
+fn verdict(status: u16, headers: &HeaderMap, body: &str) -> String {
+    let (failed, complaint) = match status {
+        200 => {
+            let chunk = serde_json::from_str(body).unwrap();
+            (of_chunk(&chunk).unwrap(), Complaint::read(&chunk))
+        }
+        _ => of_answer(status, headers, body.as_bytes(), NOW),
+    };
+    let mut told = failed.failure.as_str().to_owned();
+    if !failed.detail.is_empty() {
+        write!(told, ", {}", failed.detail).unwrap();
+    }
+    if let Some(wait) = failed.retry_after {
+        write!(told, ", again in {wait:?}").unwrap();
+    }
+    if failed.failure == Failure::UnsupportedParameter {
+        write!(told, ", about {}", about(&complaint).unwrap_or("nothing that is usually sent")).unwrap();
+    }
+    told
+}
+
+/// The beginning of the file says how it is written.
+#[test]
+fn errors_of_vendors() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/providers/golden/errors.txt");
+    let file = fs::read_to_string(&path).unwrap();
+    let mut lines = file.lines().filter(|line| !line.starts_with("    →")).peekable();
+    let mut shown = String::new();
+    while let Some(line) = lines.next() {
+        writeln!(shown, "{line}").unwrap();
+        let (status, body) = line.split_once(' ').unwrap_or((line, ""));
+        let Ok(status) = status.parse() else { continue };
+        let mut headers = HeaderMap::new();
+        while let Some(line) = lines.next_if(|line| line.starts_with("    ")) {
+            writeln!(shown, "{line}").unwrap();
+            let (name, value) = line.trim().split_once(": ").unwrap();
+            headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        writeln!(shown, "    → {}", verdict(status, &headers, body)).unwrap();
+    }
+    expect_file![path].assert_eq(&shown);
+}
+
+#[test]
+fn a_parameter_in_words() {
+    let says = |text: &str| about(&Complaint::read(&json!({ "error": { "message": text } })));
+    for text in [
+        "Unsupported parameter: 'seed'",
+        "`seed` is not supported",
+        "unknown field \"seed\"",
+        "extraneous key [seed] is not permitted",
+        "seed: Extra inputs are not permitted",
+        "Argument not supported: seed",
+        "does not support parameter seed.",
+        "the seed parameter is not supported",
+        "Unknown name \"seed\" at 'generation_config': Cannot find field.",
+        "Invalid value at 'generation_config.seed' (TYPE_INT32)",
+        "body.seed: not permitted",
+    ] {
+        assert_eq!(says(text), Some("seed"), "{text}");
+    }
+    for text in [
+        "The user has no access to this model, so stop it.",
+        "Please stop the stream: it is not supported.",
+        "seeds",
+        "stop_token_ids",
+        "not supported: unstop",
+        "max tokens",
+        "",
+    ] {
+        assert_eq!(says(text), None, "{text}");
+    }
+    assert_eq!(says("Use 'top_k' instead of 'top_p'."), Some("top_k"), "the first one");
+    assert_eq!(says("topP, topK"), Some("top_p"));
+    assert_eq!(says("PRESENCE_PENALTY and top_p"), Some("presence_penalty"));
+    assert_eq!(says("max_tokens_to_sample: use max_tokens"), Some("max_tokens"));
+}
+
+#[test]
+fn a_named_parameter_hides_what_the_text_speaks_of() {
+    let says = |param: &str| {
+        about(&Complaint::read(
+            &json!({ "error": { "message": "use 'max_completion_tokens'", "param": param } }),
+        ))
+    };
+    assert_eq!(says("max_tokens"), Some("max_tokens"));
+    assert_eq!(says("stream_options.include_usage"), Some("stream_options"));
+    assert_eq!(says("generationConfig.topP"), Some("top_p"));
+    assert_eq!(says("messages[0].content"), Some("messages"));
+    assert_eq!(says("something"), None);
+    assert_eq!(says(""), Some("max_completion_tokens"));
+    assert_eq!(says("None"), Some("max_completion_tokens"));
+}
+
+#[test]
+fn what_is_quoted_is_no_vendors_word() {
+    let of = |message: &str| {
+        of_answer(
+            400,
+            &HeaderMap::new(),
+            json!({ "error": { "message": message } }).to_string().as_bytes(),
+            NOW,
+        )
+        .0
+    };
+    let quoted = r#"Bad value: {"error":{"code":"insufficient_quota","message":"x"}}"#;
+    assert_eq!(of(quoted).to_string(), "bad_request (HTTP 400)");
+    let litellm =
+        r#"litellm.BadRequestError: OpenAIException - {"error":{"code":"insufficient_quota","message":"x"}}"#;
+    assert_eq!(of(litellm).to_string(), "quota_exhausted (HTTP 400)", "believed, but not told");
+    let passed_on = r#"{"error":{"code":"insufficient_quota","message":"x"}}"#;
+    assert_eq!(of(passed_on).to_string(), "quota_exhausted (HTTP 400): insufficient_quota");
+    let deep = (0..6).fold(passed_on.to_owned(), |it, _| json!({ "error": { "message": it } }).to_string());
+    assert_eq!(of(&deep).failure, Failure::BadRequest, "there is an end to it");
 }
 
 #[test]
@@ -506,6 +650,9 @@ const LENGTHS: [&str; 6] = [
     "too many tokens",
 ];
 
+const HEADERS: [&str; 5] =
+    ["retry-after", "retry-after-ms", "x-ratelimit-remaining-tokens", "x-ratelimit-reset", "x-request-id"];
+
 fn json_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -514,8 +661,17 @@ fn json_value() -> impl Strategy<Value = Value> {
         (0_u16..1000).prop_map(Value::from),
         ".{0,20}".prop_map(Value::from),
         proptest::sample::select(&LENGTHS[..]).prop_map(Value::from),
+        proptest::sample::select(&WITHIN[..]).prop_map(Value::from),
     ];
-    const KEYS: [&str; 16] = [
+    /// What another vendor said, and beginnings of it.
+    const WITHIN: [&str; 5] = [
+        r#"{"error":{"message":"{\"error\":{\"message\":\"{}\"}}","param":"top_p"}}"#,
+        "XException - b'{\"error\":7}'",
+        "XException - [[[",
+        r#"[{"type":"extra_forbidden","loc":["body","seed"]}]"#,
+        "{\"error\":\"\u{fc}",
+    ];
+    const KEYS: [&str; 19] = [
         "error",
         "message",
         "detail",
@@ -532,6 +688,9 @@ fn json_value() -> impl Strategy<Value = Value> {
         "loc",
         "reason",
         "x-ratelimit-remaining",
+        "param",
+        "raw",
+        "errors",
     ];
     leaf.prop_recursive(5, 40, 5, |inner| {
         prop_oneof![
@@ -558,9 +717,21 @@ proptest! {
     }
 
     #[test]
-    fn no_body_is_too_odd(status in 300_u16..1000, body in json_value(), bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-        let of_json = of_answer(status, &HeaderMap::new(), body.to_string().as_bytes(), NOW).0;
-        let of_bytes = of_answer(status, &HeaderMap::new(), &bytes, NOW).0;
+    fn no_body_is_too_odd(
+        status in 300_u16..1000,
+        body in json_value(),
+        bytes in proptest::collection::vec(any::<u8>(), 0..60),
+        header in 0..HEADERS.len(),
+        value in proptest::collection::vec(32_u8..127, 0..24),
+    ) {
+        let headers: HeaderMap = [(HEADERS[header], HeaderValue::from_bytes(&value).unwrap())]
+            .into_iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value))
+            .collect();
+        let (of_json, complaint) = of_answer(status, &headers, body.to_string().as_bytes(), NOW);
+        prop_assert_eq!(&of_json, &of_answer(status, &headers, body.to_string().as_bytes(), NOW).0);
+        about(&complaint);
+        let of_bytes = of_answer(status, &headers, &bytes, NOW).0;
         let in_stream = of_error(&body);
         of_chunk(&body);
         for failed in [of_json, of_bytes, in_stream] {
@@ -575,4 +746,70 @@ proptest! {
         let failed = of_answer(400, &HeaderMap::new(), json!({ "error": { "message": text } }).to_string().as_bytes(), NOW).0;
         prop_assert_eq!(failed.detail, "");
     }
+}
+
+/// What a llama.cpp server (of October 2026) and LiteLLM 1.106 in front of one answered when they were tried.
+#[test]
+fn answers_of_local_servers() {
+    check(
+        r#"503 {"error":{"message":"Loading model","type":"unavailable_error","code":503}}
+           401 {"error":{"message":"Invalid API Key","type":"authentication_error","code":401}}
+           400 {"error":{"code":400,"message":"request (4031 tokens) exceeds the available context size (2048 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":4031,"n_ctx":2048}}
+           500 {"error":{"code":500,"message":"Context size has been exceeded.","type":"server_error"}}
+           400 {"error":{"code":400,"message":"model 'nosuch' not found","type":"invalid_request_error"}}
+           400 {"error":{"code":400,"message":"model is not loaded","type":"invalid_request_error"}}
+           404 {"error":{"message":"File Not Found","type":"not_found_error","code":404}}
+           500 {"error":{"code":500,"message":"tools param requires --jinja flag","type":"server_error"}}
+           500 {"error":{"code":500,"message":"image input is not supported - hint: if this is unexpected, you may need to provide the mmproj","type":"server_error"}}
+           501 {"error":{"code":501,"message":"This server does not support embeddings. Start it with `--embeddings`","type":"not_supported_error"}}
+           400 {"error":{"code":400,"message":"Unable to generate parser for this template. Automatic parser generation failed: Error: Jinja Exception: Conversation roles must alternate user/assistant/user/assistant/...","type":"invalid_request_error"}}
+           400 {"error":{"code":400,"message":"Failed to initialize samplers: failed to parse grammar","type":"invalid_request_error"}}
+           400 {"error":{"code":400,"message":"Field 'n': Value must be between 1 <= value <= 1, but got 2","type":"invalid_request_error"}}
+           400 {"error":{"code":400,"message":"Expected 'messages' to be an array","type":"invalid_request_error"}}
+           400 {"error":{"message":"No connected db.","type":"no_db_connection","param":null,"code":"400"}}
+           400 {"error":{"message":"/chat/completions: Invalid model name passed in model=nosuch. Call `/v1/models` to view available models for your key.","type":"invalid_request_error","param":null,"code":"400"}}
+           400 {"error":{"message":"litellm.ContextWindowExceededError: litellm.BadRequestError: ContextWindowExceededError: OpenAIException - request (4031 tokens) exceeds the available context size (2048 tokens), try increasing it","type":"invalid_request_error","param":null,"code":"400"}}
+           500 {"error":{"message":"litellm.InternalServerError: InternalServerError: OpenAIException - image input is not supported - hint: if this is unexpected, you may need to provide the mmproj","type":"internal_server_error","param":null,"code":"500"}}
+           401 {"error":{"message":"litellm.AuthenticationError: AuthenticationError: OpenAIException - Invalid API Key","type":"authentication_error","param":null,"code":"401"}}
+           500 {"error":{"message":"litellm.InternalServerError: InternalServerError: OpenAIException - Connection error.","type":"internal_server_error","param":null,"code":"500"}}"#,
+        expect![[r#"
+            overloaded (HTTP 503): unavailable_error ← {"error":{"message":"Loading model","type":"unavailable_error","code":50
+            auth (HTTP 401): authentication_error ← {"error":{"message":"Invalid API Key","type":"authentication_error","cod
+            context_too_long (HTTP 400): exceed_context_size_error ← {"error":{"code":400,"message":"request (4031 tokens) exceeds the availa
+            overloaded (HTTP 500): server_error ← {"error":{"code":500,"message":"Context size has been exceeded.","type":
+            model_unavailable (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"model 'nosuch' not found","type":"invali
+            model_unavailable (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"model is not loaded","type":"invalid_req
+            model_unavailable (HTTP 404): not_found_error ← {"error":{"message":"File Not Found","type":"not_found_error","code":404
+            bad_request (HTTP 500): server_error ← {"error":{"code":500,"message":"tools param requires --jinja flag","type
+            bad_request (HTTP 500): server_error ← {"error":{"code":500,"message":"image input is not supported - hint: if 
+            bad_request (HTTP 501): not_supported_error ← {"error":{"code":501,"message":"This server does not support embeddings.
+            bad_request (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"Unable to generate parser for this templ
+            bad_request (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"Failed to initialize samplers: failed to
+            bad_request (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"Field 'n': Value must be between 1 <= va
+            bad_request (HTTP 400): invalid_request_error ← {"error":{"code":400,"message":"Expected 'messages' to be an array","typ
+            auth (HTTP 400): no_db_connection ← {"error":{"message":"No connected db.","type":"no_db_connection","param"
+            model_unavailable (HTTP 400): invalid_request_error ← {"error":{"message":"/chat/completions: Invalid model name passed in mod
+            context_too_long (HTTP 400): invalid_request_error ← {"error":{"message":"litellm.ContextWindowExceededError: litellm.BadRequ
+            bad_request (HTTP 500): internal_server_error ← {"error":{"message":"litellm.InternalServerError: InternalServerError: O
+            auth (HTTP 401): authentication_error ← {"error":{"message":"litellm.AuthenticationError: AuthenticationError: O
+            server_error (HTTP 500): internal_server_error ← {"error":{"message":"litellm.InternalServerError: InternalServerError: O
+        "#]],
+    );
+    // Not every "not found" is about the model.
+    check(
+        r#"400 {"error":{"message":"Tool 'x' not found in the request"}}"#,
+        expect![[r#"
+        bad_request (HTTP 400) ← {"error":{"message":"Tool 'x' not found in the request"}}
+    "#]],
+    );
+    check_chunks(
+        r#"{"error":{"code":500,"message":"Context size has been exceeded.","type":"server_error"}}
+           {"error":"Context size has been exceeded."}
+           {"error":{"message":"litellm.APIConnectionError: APIConnectionError: OpenAIException - Response payload is not completed: <TransferEncodingError: 400, message='Not enough data to satisfy transfer length header.'>","type":null,"param":null,"code":"500"}}"#,
+        expect![[r#"
+            overloaded: server_error ← {"error":{"code":500,"message":"Context size has been exceeded.","type":
+            context_too_long ← {"error":"Context size has been exceeded."}
+            server_error: status 500 ← {"error":{"message":"litellm.APIConnectionError: APIConnectionError: Ope
+        "#]],
+    );
 }

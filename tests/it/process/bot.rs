@@ -132,10 +132,12 @@ impl Home {
     }
 }
 
-/// `neverdark` with these arguments, in this folder, and with an empty environment.
+/// `neverdark` with these arguments, in this folder, and with an empty environment. What this machine runs at the usual ports of
+/// local servers is not looked for.
 pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_neverdark"));
     command.args(arguments).current_dir(folder).env_clear();
+    command.env("NEVERDARK__ROUTER__LOCAL_SERVERS", "");
     command
 }
 

@@ -66,7 +66,7 @@ async fn check_finds_everything_at_once() {
         warning  it is not known whether models are trained on what is sent to: alpha, beta, gamma. Discord's terms let messages go only to providers that have agreed in writing to use them for you alone (Developer Terms 5b and 12a), and forbid training models on them (Developer Policy 21).
                  Look it up in the terms of your plan, then set trains_on_data = false (or true) in the provider's table.
         PROBLEM  provider beta was overloaded (overloaded (HTTP 503): service_unavailable). Check its base_url, its key and its model
-        PROBLEM  provider gamma could not be reached (connection: connect). Check its base_url, its key and its model
+        PROBLEM  provider gamma could not be reached (connection: refused). Check its base_url, its key and its model
         PROBLEM  the database data/neverdark.db is a folder: let store.url name a file in it, such as `sqlite://data/neverdark.db/neverdark.db`
         PROBLEM  Discord: the message content intent is not granted. Switch on "Message Content Intent" in the Developer Portal (Bot → Privileged Gateway Intents), or set discord.message_content = false
 
@@ -220,7 +220,7 @@ async fn ask_when_nobody_answers() {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(3), ""));
     expect![[r#"
         neverdark: alpha failed: server_error (HTTP 500): server_error
-        neverdark: beta failed: connection: connect
+        neverdark: beta failed: connection: refused
         neverdark: I can't reach any model right now (2 tried). Please try again in a moment.
         -# <id>
     "#]]

@@ -146,8 +146,8 @@ async fn nobody_to_ask() {
     command.env("DISCORD_TOKEN", home.stage.discord.token()).env("NEVERDARK__STATUS__LISTEN", "off");
     expect![[r#"
         neverdark: 1 problem in the configuration:
-          1. there is no provider, so nobody can answer
-             Set a vendor's key, such as OPENAI_API_KEY or ANTHROPIC_API_KEY, or add a [[providers]] table to the configuration file.
+          1. there is no provider, so nobody can answer: no table names one, no vendor's key makes one, and router.local_servers names no address to look at
+             Set a vendor's key, such as OPENAI_API_KEY or ANTHROPIC_API_KEY, add a [[providers]] table to the configuration file, or start a local server before Neverdark.
     "#]]
     .assert_eq(&refused(&home, command).await);
 }
