@@ -112,6 +112,62 @@ async fn what_the_page_says_of_a_fault_is_what_people_see() {
     }
 }
 
+/// The other dialects.
+const DIALECTS: [&str; 5] = ["openai-responses", "anthropic", "gemini", "completions", "ollama"];
+
+/// What the page says of other dialects: the dialect, the fault, and what people see of it there.
+fn other_dialects() -> BTreeMap<(String, String), String> {
+    let page = read("docs/reliability.md");
+    let table =
+        page.split_once("<!-- dialects -->").and_then(|(_, after)| after.split_once("<!-- /dialects -->"));
+    let (table, _) = table.expect("docs/reliability.md has its table between these");
+    let mut rows = BTreeMap::new();
+    for line in table.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if let ["", kinds, fault, sees, ""] = cells[..]
+            && kinds.starts_with('`')
+        {
+            let kinds = kinds.split(", ").map(|it| it.trim_matches('`').to_owned());
+            rows.extend(kinds.map(|kind| ((kind, fault.to_owned()), sees.to_owned())));
+        }
+    }
+    rows
+}
+
+/// Plays faults with alpha in another dialect, and compares with the page; and again what differs, for the machine may be busy.
+async fn ends_as_in_openais(kind: &str, arguments: &[&str]) -> usize {
+    let page: BTreeMap<String, Says> = page().into_iter().map(|(_, name, says)| (name, says)).collect();
+    let others = other_dialects();
+    let differs = |(name, ((sees, calls), found)): &(String, (Says, String))| {
+        let expected = others.get(&(kind.to_owned(), name.clone())).unwrap_or(&page[name].0);
+        expected != sees || page[name].1 != *calls || found != "[]"
+    };
+    let played = play(&[&["--kind", kind], arguments].concat()).await;
+    let count = played.len();
+    for (name, _) in played.into_iter().filter(differs) {
+        let second = play(&["--kind", kind, "--only", &name]).await.remove(&name).expect("it was played");
+        let told = (name.clone(), second);
+        assert!(!differs(&told), "{kind}: {told:#?}\non the page: {:?}", page.get(&name));
+    }
+    count
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_is_seen_when_alpha_speaks_another_dialect() {
+    let played = ends_as_in_openais("anthropic", &["--quick", "--only", "Server errors"]).await;
+    assert!(played > 10, "only {played} faults were played");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "five times the list: two minutes; tests/it/dialects.rs has the gist of it"]
+async fn the_same_is_seen_in_every_dialect() {
+    for kind in DIALECTS {
+        let played = ends_as_in_openais(kind, &["--quick"]).await;
+        println!("{kind}: {played}");
+        assert!(played > 100, "only {played} faults were played with {kind}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_wishes_are_told() {
     let mut told = String::new();
@@ -124,6 +180,8 @@ async fn wrong_wishes_are_told() {
         "--outage --quick",
         "--only 429",
         "--json",
+        "--kind gemini",
+        "--faults --kind latin",
     ] {
         let (code, stdout, stderr) = demo(&wish.split(' ').collect::<Vec<_>>()).await;
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "{wish}");
@@ -149,5 +207,10 @@ async fn wrong_wishes_are_told() {
         --json
           error: the following required arguments were not provided:
             <--faults|--outage>
+        --kind gemini
+          error: the following required arguments were not provided:
+            --faults
+        --faults --kind latin
+          error: invalid value 'latin' for '--kind <KIND>': `kind=latin`: expected openai, openai-responses, anthropic, gemini, completions, ollama
     "#]].assert_eq(&told);
 }

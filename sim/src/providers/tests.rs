@@ -1,5 +1,6 @@
 //! Every dialect, streaming and whole, with every fault, over a raw socket.
 
+mod calls;
 mod refusals;
 
 use super::*;

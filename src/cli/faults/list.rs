@@ -226,9 +226,10 @@ mod tests {
             openai-responses 129
             anthropic 129
             gemini 129
-            completions 149
+            completions 148
             ollama 126
-        "#]].assert_eq(&told);
+        "#]]
+        .assert_eq(&told);
         let fault = |text: &str| read(&format!("fault a\n{text}")).unwrap().remove(0);
         let is_told = |text, kind| fault(text).in_kind(kind).is_some();
         assert!(is_told("alpha 503", Kind::Gemini));

@@ -76,7 +76,7 @@ async fn one_can_type() {
           ledger      alpha failed: server error (HTTP 500) after … ms · beta answered after … ms
                   ⚡ alpha is well again
                   (I know !break PROVIDER BEHAVIOUR and !heal PROVIDER)
-                  (`nonsense` is not a behaviour: known are 'text', echo, lorem=N, a status such as 500, error=CODE, hang, refuse, blackhole, reset, html, empty, malformed, close, silent, raw='BODY', bytes=HEX, endless=WHAT, random, cut, drop, stall, notfinished, hold, whole, crlf, cr, bom, bytewise, gzip, keepalive=, delay=, pace=, drip=, after=, finish=, reasoning=, seed=, fail=, refuses=, and HEADER-NAME=VALUE)
+                  (`nonsense` is not a behaviour: known are 'text', echo, lorem=N, a status such as 500, error=CODE, hang, refuse, blackhole, reset, html, empty, malformed, close, silent, raw='BODY', bytes=HEX, endless=WHAT, random, cut, drop, stall, notfinished, hold, whole, crlf, cr, bom, bytewise, gzip, keepalive=, delay=, pace=, drip=, after=, finish=, reasoning=, seed=, fail=, call=, refuses=, and HEADER-NAME=VALUE)
                   (there is no provider `zeta`: there are alpha, beta)
                   (no command /nothing is registered; there is /ask, /reset, /help, /status, /provider)
           you         @neverdark nonsense é ✓ 🦀
@@ -101,6 +101,49 @@ async fn a_file_is_played_to_its_end() {
           ledger      alpha failed: rate limited (HTTP 429) after … ms · beta answered after … ms
     "#]]
     .assert_eq(&without_times(&ended.stdout));
+}
+
+/// The file that docs/scenes.md speaks of. Each provider wants a key, which the bot is given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn six_dialects_answer_one_after_the_other() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/six-dialects.scene");
+    let ended = Bot::start(program(folder.path(), &["demo", file]), "").ended().await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    expect![[r#"
+        #harbour
+          ana         @neverdark who are you?
+          neverdark  ↳ I speak chat completions.
+          ana         @neverdark and you?
+          neverdark  ↳ I speak responses.
+                      -# answered by responses · chat was rate limited
+          ana         @neverdark and you?
+          neverdark  ↳ I speak messages.
+                      -# answered by messages · chat is rate limited · responses was rate limited
+          ana         @neverdark and you?
+          neverdark  ↳ I generate content.
+                      -# answered by content · chat is rate limited · responses is rate limited · messages was rate limited
+          ana         @neverdark and you?
+          neverdark  ↳ I complete a flat prompt.
+                      -# answered by legacy · chat is rate limited · responses is rate limited · messages is rate limited · content was rate limited
+          ana         @neverdark and you?
+          neverdark  ↳ I answer in lines.
+                      -# answered by lines · chat is rate limited · responses is rate limited · messages is rate limited · content is rate limited · legacy was rate limited
+          mia         /provider list
+          neverdark   (only mia sees) **Providers**, in their order:
+                      1. **chat** (chat-1) · 🔴 resting for 10 minutes (rate limited)
+                      2. **responses** (responses-1) · 🔴 resting for 10 minutes (rate limited)
+                      3. **messages** (messages-1) · 🔴 resting for 10 minutes (rate limited)
+                      4. **content** (content-1) · 🔴 resting for 10 minutes (rate limited)
+                      5. **legacy** (legacy-1) · 🔴 resting for 10 minutes (rate limited)
+                      6. **lines** (lines-1) · 🟢 ready
+          ledger      chat answered after … ms
+          ledger      chat failed: rate limited (HTTP 429) after … ms · responses answered after … ms
+          ledger      responses failed: rate limited (HTTP 429) after … ms · messages answered after … ms
+          ledger      messages failed: rate limited (HTTP 429) after … ms · content answered after … ms
+          ledger      content failed: rate limited (HTTP 429) after … ms · legacy answered after … ms
+          ledger      legacy failed: rate limited (HTTP 429) after … ms · lines answered after … ms
+    "#]].assert_eq(&without_times(&ended.stdout));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

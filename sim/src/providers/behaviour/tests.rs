@@ -22,7 +22,10 @@ fn show(it: &Behaviour) -> String {
     if *it != (Behaviour { fault: it.fault.clone(), ..calm }) {
         let Behaviour { hold, delay, pace, drip, headers, finish, reasoning, whole, .. } = it;
         shown += &format!(" {hold} {delay:?} {pace:?} {drip:?} {headers:?} {finish:?} {reasoning:?} {whole}");
-        let Behaviour { keepalive, framing, refuses, .. } = it;
+        let Behaviour { keepalive, framing, refuses, calls, .. } = it;
+        for call in calls {
+            shown += &format!(" call {} {}", call.name, call.arguments);
+        }
         if !refuses.is_empty() {
             shown += &format!(" refuses {refuses:?}");
         }
@@ -98,6 +101,41 @@ fn parameters_are_refused_where_the_model_would_speak() {
         "500 refuses=max_tokens",
         expect!["error: `refuses=` goes with an answer of the model, for the questions that it does take"],
     );
+}
+
+#[test]
+fn tools_are_called_behind_a_text_or_alone() {
+    check(
+        r#"'a' call='now {"in":"Oslo"}' call=where then call=now"#,
+        expect![[r#"
+        Text("a") false 0ns 0ns None [] Calls None false call now {"in":"Oslo"} call where {}
+        Empty false 0ns 0ns None [] Calls None false call now {}"#]],
+    );
+    check(
+        "call='now [7]'",
+        expect!["error: `call='now [7]'`: expected a tool's name and a JSON object, as in `call='now {}'`"],
+    );
+    check(
+        "call=''",
+        expect!["error: `call=''`: expected a tool's name and a JSON object, as in `call='now {}'`"],
+    );
+    check(
+        "500 call=now",
+        expect![
+            "error: `call=` goes with a text or nothing, and without `finish=`: the calls are why it ends"
+        ],
+    );
+    check(
+        "'a' call=now finish=length",
+        expect![
+            "error: `call=` goes with a text or nothing, and without `finish=`: the calls are why it ends"
+        ],
+    );
+    check("call=now cut after=1", expect!["error: a fault in the middle of an answer needs a text to be in"]);
+    let calls = parse(&words::words("call=now").unwrap()).unwrap();
+    for kind in Kind::ALL {
+        assert_eq!(calls[0].fits(kind).is_err(), kind == Kind::Completions, "{kind}");
+    }
 }
 
 #[test]
