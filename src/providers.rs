@@ -207,7 +207,7 @@ pub fn decode<'a>(
     kind: Kind,
     reads: impl IntoIterator<Item = &'a [u8]>,
     is_lost: bool,
-) -> Vec<Result<Piece, Failed>> {
+) -> impl Iterator<Item = Result<Piece, Failed>> {
     answer::decode(dialect::of(kind), reads, is_lost)
 }
 

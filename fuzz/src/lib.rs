@@ -16,9 +16,9 @@ use std::time::Duration;
 /// Some readings are longer than what they read: an escape, a mark for what is no UTF-8, an id that the host did not give.
 const MOST_GROWTH: usize = 8;
 
-/// Reads `data` as a body of this dialect: whole, and split as its first bytes say.
+/// Reads `data` as a body of this dialect: whole, and split as its last two bytes say; so a recording is a good seed.
 pub fn decode(kind: Kind, data: &[u8]) {
-    let Some((seed, body)) = data.split_at_checked(2) else { return };
+    let Some((body, seed)) = data.len().checked_sub(2).map(|at| data.split_at(at)) else { return };
     let is_lost = seed[0] % 2 == 1;
     let told = read(kind, [body], is_lost);
     let is_end = |it: &Result<Piece, Failed>| matches!(it, Ok(Piece::Finish(_)) | Err(_));
@@ -37,7 +37,7 @@ pub fn decode(kind: Kind, data: &[u8]) {
 }
 
 fn read<'a>(kind: Kind, reads: impl IntoIterator<Item = &'a [u8]>, is_lost: bool) -> Vec<Result<Piece, Failed>> {
-    let mut told = providers::decode(kind, reads, is_lost);
+    let mut told: Vec<_> = providers::decode(kind, reads, is_lost).collect();
     // How many signs of life there are depends on how the bytes fall.
     told.retain(|it| !matches!(it, Ok(Piece::Alive)));
     told

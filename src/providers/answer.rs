@@ -69,7 +69,7 @@ pub(super) struct Said {
     /// Why it ends.
     pub(super) finish: Option<Finish>,
     /// An error instead.
-    pub(super) error: Option<Failed>,
+    pub(super) error: Option<Box<Failed>>,
     /// There is an error in it, or the like: its class is read from the whole document.
     pub(super) complains: bool,
     /// The vendor says that nothing follows.
@@ -93,23 +93,28 @@ pub(super) fn decode<'a>(
     dialect: &'static Dialect,
     reads: impl IntoIterator<Item = &'a [u8]>,
     is_lost: bool,
-) -> Vec<Result<Piece, Failed>> {
+) -> impl Iterator<Item = Result<Piece, Failed>> {
     let mut reading = Reading::new(Answer::new(dialect));
-    let mut told = Vec::new();
-    for bytes in reads {
-        reading.take(bytes);
-        told.extend(std::iter::from_fn(|| reading.next()));
-        if reading.answer.over {
-            return told;
+    let mut reads = Some(reads.into_iter());
+    std::iter::from_fn(move || {
+        loop {
+            let piece = reading.next();
+            if piece.is_some() || reading.answer.over {
+                return piece;
+            }
+            match reads.as_mut()?.next() {
+                Some(bytes) => reading.take(bytes),
+                None => {
+                    reads = None;
+                    if is_lost {
+                        reading.answer.fail(Failed::new(Failure::Connection, "lost in the answer"));
+                    } else {
+                        reading.close();
+                    }
+                }
+            }
         }
-    }
-    if is_lost {
-        reading.answer.fail(Failed::new(Failure::Connection, "lost in the answer"));
-    } else {
-        reading.close();
-    }
-    told.extend(std::iter::from_fn(|| reading.next()));
-    told
+    })
 }
 
 /// A body that is being read.
@@ -426,7 +431,7 @@ impl Answer {
     fn read_strictly(&mut self, json: &str) -> serde_json::Result<()> {
         let mut said = (self.dialect.read)(json)?;
         if said.complains && said.error.is_none() {
-            said.error = verdict::of_chunk(&serde_json::from_str(json)?);
+            said.error = verdict::of_chunk(&serde_json::from_str(json)?).map(Box::new);
         }
         self.take(said);
         Ok(())
@@ -499,7 +504,7 @@ impl Answer {
             }
         }
         if let Some(failed) = said.error {
-            return self.fail(failed);
+            return self.fail(*failed);
         }
         if self.text_bytes > MAX_TEXT_BYTES {
             return self.fail(Failed::new(Failure::Malformed, "too long"));

@@ -193,7 +193,7 @@ mod tests {
                     (Framing::Events, _) => documents.iter().map(|it| format!("data: {it}\n\n")).collect(),
                     (Framing::Lines, _) => documents.iter().map(|it| format!("{it}\n")).collect(),
                 };
-                let told = answer::decode(dialect, [body.as_bytes()], is_lost);
+                let told: Vec<_> = answer::decode(dialect, [body.as_bytes()], is_lost).collect();
                 let ends = told.iter().filter(|it| matches!(it, Ok(crate::providers::Piece::Finish(_)) | Err(_)));
                 prop_assert_eq!(ends.count(), 1, "{:?} {}", kind, body);
             }

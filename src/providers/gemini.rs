@@ -265,7 +265,7 @@ fn read(json: &str) -> serde_json::Result<Said> {
     };
     let Some(candidate) = chunk.candidates.0 else {
         let reason = chunk.prompt_feedback.or_default().block_reason;
-        said.error = blocked(&reason.0);
+        said.error = blocked(&reason.0).map(Box::new);
         return Ok(said);
     };
     said.known = true;
@@ -273,7 +273,8 @@ fn read(json: &str) -> serde_json::Result<Said> {
         add(&mut said, part);
     }
     if said.error.is_none() && !said.complains {
-        (said.finish, said.error) = finish(&candidate.finish_reason.0);
+        let (finish, error) = finish(&candidate.finish_reason.0);
+        (said.finish, said.error) = (finish, error.map(Box::new));
     }
     Ok(said)
 }
@@ -287,7 +288,7 @@ fn add(said: &mut Said, part: Part<'_>) {
     }
     let Some(call) = part.function_call.0 else { return };
     if call.will_continue.0 {
-        said.error = Some(Failed::new(Failure::Malformed, "arguments in parts"));
+        said.error = Some(Box::new(Failed::new(Failure::Malformed, "arguments in parts")));
     } else if !call.name.0.is_empty() {
         let arguments = call.args.map(tool_calls::arguments).filter(|it| !it.is_empty());
         said.calls.push(CallPart {

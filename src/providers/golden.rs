@@ -46,7 +46,7 @@ fn all() -> impl Iterator<Item = (Kind, PathBuf, Vec<u8>)> {
 
 /// Signs of life depend on how the bytes fall.
 fn read(kind: Kind, reads: &[&[u8]], is_lost: bool) -> Told {
-    let mut told = decode(kind, reads.iter().copied(), is_lost);
+    let mut told: Told = decode(kind, reads.iter().copied(), is_lost).collect();
     told.retain(|piece| !matches!(piece, Ok(Piece::Alive)));
     told
 }

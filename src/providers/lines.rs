@@ -58,7 +58,12 @@ impl Lines {
         if length > MAX_LINE_BYTES {
             return Err(TooLong);
         }
-        Ok(line.map(|line| String::from_utf8_lossy(&self.buffer[line])))
+        // The lossy reading alone would do, but it is slow with what is in order.
+        let text = |line: Range<usize>| match str::from_utf8(&self.buffer[line.clone()]) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(&self.buffer[line]),
+        };
+        Ok(line.map(text))
     }
 
     /// Finds the next line and moves behind its end.

@@ -218,7 +218,8 @@ impl<'a> Chunk<'a> {
         });
         said.usage = usage.or(said.usage);
         if !said.complains && !choice.finish_reason.0.is_empty() {
-            (said.finish, said.error) = finish(&choice.finish_reason.0);
+            let (finish, error) = finish(&choice.finish_reason.0);
+            (said.finish, said.error) = (finish, error.map(Box::new));
         }
     }
 }

@@ -352,7 +352,8 @@ impl Response<'_> {
             (event, _) => event,
         };
         if !said.complains {
-            (said.finish, said.error) = finish(status, &self.incomplete_details.or_default().reason.0);
+            let (finish, error) = finish(status, &self.incomplete_details.or_default().reason.0);
+            (said.finish, said.error) = (finish, error.map(Box::new));
         }
     }
 }

@@ -111,7 +111,11 @@ impl Pending {
         if line.is_empty() {
             return self.close();
         }
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        // Nearly all lines are data: those need no search.
+        let (field, value) = match line.strip_prefix("data:") {
+            Some(value) => ("data", value),
+            None => line.split_once(':').unwrap_or((line, "")),
+        };
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "data" => {

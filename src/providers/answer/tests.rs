@@ -16,7 +16,7 @@ enum Ending {
 }
 
 fn read(reads: &[&[u8]], ending: Ending) -> Vec<Result<Piece, Failed>> {
-    decode(&DIALECT, reads.iter().copied(), matches!(ending, Ending::Lost))
+    decode(&DIALECT, reads.iter().copied(), matches!(ending, Ending::Lost)).collect()
 }
 
 /// What was told, text that follows text as one; a failure as its class and word.
