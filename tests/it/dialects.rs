@@ -4,7 +4,7 @@ use crate::{
     api::{Desk, asking, shown},
     harness::House,
 };
-use expect_test::{Expect, expect};
+use expect_test::{Expect, expect, expect_file};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use sim::providers::{Cast, Kind};
@@ -167,15 +167,12 @@ fn what_was_seen(transcript: &str, number: usize) -> String {
     lines.join(" ⏎ ")
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn people_see_the_same_in_every_dialect() {
-    let began = std::time::Instant::now();
-    let played = join_all(Kind::ALL.map(play)).await;
-    println!("{} cases in {:?}", CASES.len(), began.elapsed());
+/// A table of what came of each case in each dialect; in one row where all came to the same.
+fn table(played: &[Vec<Option<Came>>]) -> String {
     let mut told = String::new();
     for (number, case) in CASES.iter().enumerate() {
         let mut ways: Vec<(Option<&Came>, Vec<&str>)> = Vec::new();
-        for (kind, came) in Kind::ALL.iter().zip(&played) {
+        for (kind, came) in Kind::ALL.iter().zip(played) {
             let came = came[number].as_ref();
             match ways.iter_mut().find(|(it, _)| *it == came) {
                 Some((_, kinds)) => kinds.push(kind.as_str()),
@@ -185,176 +182,21 @@ async fn people_see_the_same_in_every_dialect() {
         writeln!(told, "{}", case.name).unwrap();
         for (came, kinds) in &ways {
             let who = if ways.len() == 1 { String::new() } else { format!("{}: ", kinds.join(", ")) };
-            let (seen, ledger, calls) = match came {
-                Some((seen, ledger, calls)) => (seen.as_str(), ledger.as_str(), *calls),
-                None => ("(is nothing in this dialect)", "", 0),
+            let Some((seen, ledger, calls)) = came else {
+                writeln!(told, "  {who}(is nothing in this dialect)").unwrap();
+                continue;
             };
-            writeln!(told, "  {who}{seen}").unwrap();
-            if !ledger.is_empty() {
-                let calls = if calls == case.turns { String::new() } else { format!(" ({calls} calls)") };
-                writeln!(told, "    {ledger}{calls}").unwrap();
-            }
+            let calls = if *calls == case.turns { String::new() } else { format!(" ({calls} calls)") };
+            writeln!(told, "  {who}{seen}\n    {ledger}{calls}").unwrap();
         }
     }
-    expect![[r###"
-        a whole answer
-          The tide turns.
-            alpha answered
-        a whole answer, with thoughts before it
-          The tide turns.
-            alpha answered
-        in one document
-          The tide turns.
-            alpha answered
-        a long answer
-          52 lines that begin with "## Part 1" and add up to 2430043d
-            alpha answered
-        each byte by itself
-          The tide turns.
-            alpha answered
-        a byte order mark
-          The tide turns.
-            alpha answered
-        keep-alives before it
-          The tide turns.
-            alpha answered
-        up to its limit
-          The tide turns ⏎ -# the answer reached its limit of length and stops here
-            alpha answered
-        429, and until when
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha was rate limited
-            alpha failed: rate_limited (30 s) · beta answered
-        500
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha had a server error
-            alpha failed: server_error · beta answered
-        503
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha was overloaded
-            alpha failed: overloaded · beta answered
-        overloaded
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha was overloaded
-            alpha failed: overloaded · beta answered
-        a wrong key (401)
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha refused its key
-            alpha failed: auth · beta answered
-        a wrong key
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha refused its key
-            alpha failed: auth · beta answered
-        no key
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha refused its key
-            alpha failed: auth · beta answered
-        not allowed (403)
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha refused its key
-            alpha failed: auth · beta answered
-        no such model (404)
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha does not have its model
-            alpha failed: model_unavailable · beta answered
-        no money (402)
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha is out of quota
-            alpha failed: quota_exhausted · beta answered
-        the quota is used up
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha is out of quota
-            alpha failed: quota_exhausted · beta answered
-        too long
-          This conversation is too long for the models I can reach. `/reset` clears it, or ask in a new thread. ⏎ -# <id>
-            alpha failed: context_too_long · (turn failed: context_too_long)
-        a bad request
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha did not accept the request
-            alpha failed: bad_request · beta answered
-        filtered before any text
-          openai, openai-responses, anthropic, gemini, completions: The model declined to answer this. Asking in other words may help. ⏎ -# <id>
-            alpha failed: content_filtered · (turn failed: content_filtered)
-          ollama: (is nothing in this dialect)
-        a page
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha sent something unreadable
-            alpha failed: malformed · beta answered
-        502 with a page
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha had a server error
-            alpha failed: server_error · beta answered
-        no JSON
-          openai, openai-responses, anthropic, gemini, completions: Beta says: the moon pulls. ⏎ -# answered by beta · alpha sent something unreadable
-            alpha failed: malformed · beta answered
-          ollama: Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off
-            alpha failed: broken_stream · beta answered
-        half a document
-          openai, openai-responses, anthropic, gemini, completions: Beta says: the moon pulls. ⏎ -# answered by beta · alpha sent something unreadable
-            alpha failed: malformed · beta answered
-          ollama: Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off
-            alpha failed: broken_stream · beta answered
-        empty
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha sent an empty answer
-            alpha failed: empty · beta answered
-        only thoughts
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha sent an empty answer
-            alpha failed: empty · beta answered
-        refused
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha could not be reached
-            alpha failed: connection · beta answered (0 calls)
-        reset
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha could not be reached
-            alpha failed: connection · beta answered
-        closed
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha could not be reached
-            alpha failed: connection · beta answered
-        silent
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha did not answer in time
-            alpha failed: timeout · beta answered
-        only a head
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha did not answer in time
-            alpha failed: timeout · beta answered
-        an error before text
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha had a server error
-            alpha failed: server_error · beta answered
-        overloaded before text
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha was overloaded
-            alpha failed: overloaded · beta answered
-        too fast before text
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha was rate limited
-            alpha failed: rate_limited · beta answered
-        the quota before text
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha is out of quota
-            alpha failed: quota_exhausted · beta answered
-        too long before text
-          This conversation is too long for the models I can reach. `/reset` clears it, or ask in a new thread. ⏎ -# <id>
-            alpha failed: context_too_long · (turn failed: context_too_long)
-        cut before text
-          openai, openai-responses, anthropic: Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off
-            alpha failed: broken_stream · beta answered
-          gemini, completions, ollama: Beta says: the moon pulls. ⏎ -# answered by beta · alpha sent something unreadable
-            alpha failed: malformed · beta answered
-        an error after text
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
-            alpha failed: broken_stream · beta answered
-        no JSON after text
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
-            alpha failed: broken_stream · beta answered
-        cut after text
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
-            alpha failed: broken_stream · beta answered
-        dropped after text
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
-            alpha failed: broken_stream · beta answered
-        reset after text
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
-            alpha failed: broken_stream · beta answered
-        stalled after text
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
-            alpha failed: broken_stream · beta answered
-        no finish
-          Beta says: the moon pulls. ⏎ -# answered by beta · alpha broke off ⏎ (rewritten)
-            alpha failed: broken_stream · beta answered
-        filtered after text
-          openai, openai-responses, anthropic, gemini, completions: The tide turns ⏎ -# the provider's content filter ended this answer · <id>
-            alpha failed: content_filtered · (turn failed: content_filtered)
-          ollama: (is nothing in this dialect)
-        temperature is refused
-          The tide turns. ⏎ The tide turns.
-            alpha answered / alpha answered (3 calls)
-        the limit of length is refused
-          openai: The tide turns. ⏎ The tide turns.
-            alpha answered / alpha answered (3 calls)
-          openai-responses, anthropic, gemini, completions, ollama: Beta says: the moon pulls. ⏎ -# answered by beta · alpha did not accept the request ⏎ Beta says: the moon pulls. ⏎ -# answered by beta · alpha did not accept the request
-            alpha failed: unsupported_parameter · beta answered / alpha failed: unsupported_parameter · beta answered
-    "###]].assert_eq(&told);
+    told
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_see_the_same_in_every_dialect() {
+    let played = join_all(Kind::ALL.map(play)).await;
+    expect_file!["dialects.txt"].assert_eq(&table(&played));
 }
 
 /// What a program asks with everything that can be asked, and a conversation behind it in which a tool was called.
