@@ -13,9 +13,11 @@
 
 use super::{
     address::Address,
+    local::USUAL_WINDOW,
     problem::Problem,
     secrets::Env,
     settings::{Origin, ProviderConfig, Source},
+    values::Kind,
     vendors::Vendor,
 };
 use ::config::{Value, ValueKind};
@@ -54,6 +56,7 @@ pub(super) fn complete(
         if provider.base_url.is_empty() {
             provider.kind.default_base_url().clone_into(&mut provider.base_url);
         }
+        modest_window(provider);
         return warning;
     };
     place(provider, vendor, said);
@@ -65,7 +68,15 @@ pub(super) fn complete(
     {
         provider.trains_on_data = vendor.trains_on_data;
     }
+    modest_window(provider);
     warning
+}
+
+/// Ollama makes room for as many tokens as it is told to: the usual window of vendors would fill the memory of most machines.
+fn modest_window(provider: &mut ProviderConfig) {
+    if provider.kind == Kind::Ollama && provider.sources.context_window == Source::Usual {
+        provider.context_window = USUAL_WINDOW;
+    }
 }
 
 /// The providers that the environment's keys make when no table names any, and a note that says which.

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// Tokens of prompt and answer, where the server does not say: what small models have, and small machines have memory for.
 /// Ollama makes its window as large as it is told to.
-const USUAL_WINDOW: u32 = 8192;
+pub(super) const USUAL_WINDOW: u32 = 8192;
 /// For the first text of a local model.
 const FIRST_TOKEN: Duration = Duration::from_secs(60);
 /// What one is called whose port is nobody's.

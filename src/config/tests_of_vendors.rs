@@ -70,7 +70,7 @@ api_key_file = "/run/secrets/interwest""#,
               gemini, openai at https://generativelanguage.googleapis.com/v1beta/openai, GEMINI_API_KEY, gemini-3.5-flash-lite, 1048576, 0.3/2.5, trains: unknown
             name = "ollama"
             model = "llama3.2"
-              ollama, ollama at http://127.0.0.1:11434, no key, llama3.2, 128000, no price, trains: no
+              ollama, ollama at http://127.0.0.1:11434, no key, llama3.2, 8192, no price, trains: no
             name = "interwest"
             api_key_file = "/run/secrets/interwest"
               interwest, completions at https://api.interwest.ai/v1, no key, interwest-1, 128000, no price, trains: unknown
@@ -266,14 +266,14 @@ model = "llama3.2""#,
             name = "ollama"
             base_url = "http://gpu-box:11434"
             model = "llama3.2"
-              ollama, ollama at http://gpu-box:11434, no key, llama3.2, 128000, no price, trains: no
+              ollama, ollama at http://gpu-box:11434, no key, llama3.2, 8192, no price, trains: no
             name = "ollama"
             model = "gpt-oss:120b-cloud"
-              ollama, ollama at http://127.0.0.1:11434, no key, gpt-oss:120b-cloud, 128000, no price, trains: unknown
+              ollama, ollama at http://127.0.0.1:11434, no key, gpt-oss:120b-cloud, 8192, no price, trains: unknown
             name = "ollama"
             base_url = "https://ollama.example.org"
             model = "llama3.2"
-              ollama, ollama at https://ollama.example.org, no key, llama3.2, 128000, no price, trains: unknown
+              ollama, ollama at https://ollama.example.org, no key, llama3.2, 8192, no price, trains: unknown
         "#]],
     );
 }
@@ -492,4 +492,15 @@ fn every_vendor_with_a_key_and_a_model_is_found_by_its_key() {
         moonshot (MOONSHOT_API_KEY, kimi-k2.6)"#]]
     .assert_eq(&loaded.notes.join("\n").replace("), ", "),\n"));
     assert!(loaded.config.providers.iter().all(|it| it.api_key(&env).is_ok_and(|it| it.is_some())));
+}
+
+#[test]
+fn ollama_is_not_told_to_make_room_for_more_than_a_machine_has() {
+    let window = |lines: &str| provider(lines).unwrap().0.context_window;
+    assert_eq!(
+        window("name = \"mine\"\nkind = \"ollama\"\nmodel = \"m\"\nbase_url = \"http://gpu.lan:11434\""),
+        8192
+    );
+    assert_eq!(window("name = \"ollama\"\nmodel = \"m\""), 8192);
+    assert_eq!(window("name = \"ollama\"\nmodel = \"m\"\ncontext_window = 32000"), 32_000);
 }

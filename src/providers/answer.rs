@@ -117,6 +117,33 @@ pub(super) fn decode<'a>(
     })
 }
 
+/// What is told of a body that is cut, before each of its bytes, cleanly and not.
+#[cfg(test)]
+pub(super) fn cut_everywhere(
+    dialect: &'static Dialect,
+    body: &[u8],
+    mut check: impl FnMut(usize, bool, Vec<Result<Piece, Failed>>),
+) {
+    let mut reading = Reading::new(Answer::new(dialect));
+    let mut told = Vec::new();
+    for (length, byte) in body.iter().enumerate() {
+        for is_lost in [false, true] {
+            let mut rest = reading.clone();
+            match is_lost {
+                _ if rest.answer.over => {}
+                true => rest.answer.fail(Failed::new(Failure::Connection, "lost in the answer")),
+                false => rest.close(),
+            }
+            let told = told.iter().cloned().chain(std::iter::from_fn(|| rest.next())).collect();
+            check(length, is_lost, told);
+        }
+        if !reading.answer.over {
+            reading.take(&[*byte]);
+        }
+        told.extend(std::iter::from_fn(|| reading.next()));
+    }
+}
+
 /// A body that is being read.
 struct Body<S> {
     /// Given away as soon as nothing more is wanted of it, which closes the socket, or leaves it to the next call.
@@ -181,6 +208,7 @@ impl<S: Stream> Body<S> {
 }
 
 /// How the body is written. Its first byte tells, where content types lie.
+#[cfg_attr(test, derive(Clone))]
 enum Form {
     Unknown,
     Events(sse::Reader),
@@ -189,6 +217,7 @@ enum Form {
 }
 
 /// What the bytes so far say. Pure.
+#[cfg_attr(test, derive(Clone))]
 struct Reading {
     form: Form,
     bytes: usize,
@@ -292,6 +321,7 @@ enum Sign {
 }
 
 /// What was heard so far, and what follows from it. Pure.
+#[cfg_attr(test, derive(Clone))]
 struct Answer {
     dialect: &'static Dialect,
     status: u16,

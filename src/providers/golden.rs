@@ -4,7 +4,7 @@
 //! `golden/KIND/requests.txt` what is sent for each of [`prompts`]. `UPDATE_EXPECT=1 cargo test golden` writes the latter two anew.
 
 use super::{
-    Finish, Kind, Piece, ProviderSpec, decode,
+    Finish, Kind, Piece, ProviderSpec, answer, decode, dialect,
     scripted::{self, Scripted, answered, said},
 };
 use crate::{
@@ -121,21 +121,21 @@ fn recordings_split_anywhere_say_the_same() {
 fn recordings_cut_anywhere_are_whole_or_broken() {
     for (kind, path, body) in all() {
         let whole = read(kind, &[&body], false);
-        for length in 0..body.len() {
-            for is_lost in [false, true] {
-                let told = read(kind, &[&body[..length]], is_lost);
-                let place = format!("{path:?} cut at {length}, lost: {is_lost}\n{}", shown(&told));
-                let (last, before) = told.split_last().unwrap_or_else(|| panic!("silence: {place}"));
-                let is_end = |it: &Result<Piece, Failed>| matches!(it, Ok(Piece::Finish(_)) | Err(_));
-                assert!(is_end(last) && !before.iter().any(is_end), "{place}");
-                assert!(text(&whole).starts_with(&text(&told)), "{place}");
-                let Some(said) = finish(&told) else { continue };
-                // Where pieces before the last one have a finish, a clean end behind one of them looks like the real one.
-                let may_be_early = kind == Kind::Gemini && !is_lost;
-                assert!(may_be_early || text(&told) == text(&whole), "{place}");
-                assert!(may_be_early || finish(&whole) == Some(said), "{place}");
-            }
-        }
+        let (whole_text, whole_finish) = (text(&whole), finish(&whole));
+        answer::cut_everywhere(dialect::of(kind), &body, |length, is_lost, told| {
+            let is_end = |it: &Result<Piece, Failed>| matches!(it, Ok(Piece::Finish(_)) | Err(_));
+            let ends_once =
+                told.iter().filter(|it| is_end(it)).count() == 1 && told.last().is_some_and(is_end);
+            let text = text(&told);
+            // Where pieces before the last one have a finish, a clean end behind one of them looks like the real one.
+            let may_be_early = kind == Kind::Gemini && !is_lost;
+            let is_whole = |said| may_be_early || text == whole_text && whole_finish == Some(said);
+            assert!(
+                ends_once && whole_text.starts_with(&text) && finish(&told).is_none_or(is_whole),
+                "{path:?} cut at {length}, lost: {is_lost}\n{}",
+                shown(&told)
+            );
+        });
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) struct TooLong;
 
 /// Reads one stream. It looks at each byte once, however the chunks fall.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Lines {
     buffer: Vec<u8>,
     /// Where the unread line begins in the buffer.

@@ -28,6 +28,7 @@ pub(super) enum Event<'a> {
 
 /// Reads one stream. It looks at each byte once, however the chunks fall.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Reader {
     lines: Lines,
     pending: Pending,
@@ -97,6 +98,7 @@ enum Found {
 
 /// The event whose lines are being read.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 struct Pending {
     event: String,
     data: String,

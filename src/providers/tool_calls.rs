@@ -88,9 +88,11 @@ impl Part {
 
 /// The calls of one answer so far.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Calls(Vec<Known>);
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Known {
     /// The host's own index.
     index: Option<u64>,

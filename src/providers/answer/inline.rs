@@ -17,6 +17,7 @@ const TAGS: [(&str, &str); 5] = [
 
 /// The text of one answer so far.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Inline {
     place: Place,
     /// The beginning of what may become a tag; shorter than one.

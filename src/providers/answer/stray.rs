@@ -5,6 +5,7 @@ const MAX_BYTES: usize = 64 * 1024;
 
 /// Lines that may become JSON. Each byte is looked at once, and each document is told once: when its brackets are closed.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Json {
     lines: String,
     depth: usize,

@@ -195,6 +195,11 @@ async fn a_provider_that_named_a_time_is_left_alone_over_a_kill() {
     home.shown(harbour, "I am beta.").await;
     let kept = async || home.column("SELECT provider || ' ' || why FROM rests").await.pop();
     assert_eq!(until("the rest is kept", kept).await, "alpha rate_limited");
+    // Or the next process would rightly ask once more for an answer that it cannot know to be whole.
+    let closed = async || {
+        (home.column("SELECT state FROM turns").await.pop().as_deref() == Some("answered")).then_some(())
+    };
+    until("the turn is closed", closed).await;
     bot.kill().await;
 
     let bot = home.serve(&[]).await;
