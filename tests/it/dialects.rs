@@ -96,7 +96,11 @@ const CASES: &[Case] = &[
     case("cut after text", "'The tide turns twice a day' cut after=4 hold"),
     case("dropped after text", "'The tide turns twice a day' drop after=4 hold"),
     case("reset after text", "'The tide turns twice a day' reset after=4 hold"),
-    set("stalled after text", "'The tide turns twice a day' stall after=4 hold", IMPATIENT),
+    set(
+        "stalled after text",
+        "'The tide turns twice a day' stall after=4 hold",
+        &[("stall_timeout", "400ms")],
+    ),
     case("no finish", "'The tide turns twice a day' notfinished hold"),
     case("filtered after text", "'The tide turns' finish=content_filter"),
     // Refused, and asked otherwise: one call more, and only the first time.

@@ -13,8 +13,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 pub(crate) enum Door {
     /// Connections are accepted.
     Open(TcpListener),
-    /// Connections are refused.
-    Closed,
+    /// Connections are refused, as on a port where nobody listens. It is kept, so that nobody who asks for any free port gets this
+    /// one and is taken for the provider; none: it could not be kept.
+    Closed(Option<TcpSocket>),
     /// Somebody listens, but the queue is full and nobody accepts: the kernel drops whoever wants to connect.
     Full {
         /// Never read: it is here to keep the port.
@@ -27,7 +28,7 @@ pub(crate) enum Door {
 impl Door {
     /// Opens a free port.
     pub(crate) fn new() -> io::Result<(Self, SocketAddr)> {
-        let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), 1_024)?;
+        let listener = bind((Ipv4Addr::LOCALHOST, 0).into())?.listen(1_024)?;
         let address = listener.local_addr()?;
         Ok((Self::Open(listener), address))
     }
@@ -39,10 +40,26 @@ impl Door {
     /// Opens it, if it is not open. Needs the context of a runtime.
     pub(crate) fn open(&mut self, address: SocketAddr) -> io::Result<()> {
         if !self.is_open() {
-            *self = Self::Closed;
-            *self = Self::Open(listen(address, 1_024)?);
+            let kept = self.release();
+            *self = Self::Open(kept.map_or_else(|| bind(address), Ok)?.listen(1_024)?);
         }
         Ok(())
+    }
+
+    /// Closes it. Needs the context of a runtime.
+    pub(crate) fn close(&mut self, address: SocketAddr) {
+        if !matches!(self, Self::Closed(Some(_))) {
+            self.release();
+            *self = Self::Closed(bind(address).ok());
+        }
+    }
+
+    /// Lets go of the port, or hands it over if nobody listens there.
+    fn release(&mut self) -> Option<TcpSocket> {
+        match std::mem::replace(self, Self::Closed(None)) {
+            Self::Closed(kept) => kept,
+            Self::Open(_) | Self::Full { .. } => None,
+        }
     }
 
     /// Makes it a black hole. Needs the context of a runtime.
@@ -50,8 +67,8 @@ impl Door {
         if matches!(self, Self::Full { .. }) {
             return Ok(());
         }
-        *self = Self::Closed;
-        let listener = listen(address, 0)?;
+        let kept = self.release();
+        let listener = kept.map_or_else(|| bind(address), Ok)?.listen(0)?;
         let mut queue = Vec::new();
         // A queue of length 0 takes one on Linux; the first who is not let in shows that it is full. On loopback, 20 ms are
         // plenty for a connection, and a simulator may block that long.
@@ -69,15 +86,15 @@ impl Door {
     pub(crate) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
         match self {
             Self::Open(listener) => listener.poll_accept(context).map_ok(|(stream, _)| stream),
-            Self::Closed | Self::Full { .. } => Poll::Pending,
+            Self::Closed(_) | Self::Full { .. } => Poll::Pending,
         }
     }
 }
 
 /// Binds with `SO_REUSEADDR`, so that the same port can be had again while old connections linger.
-fn listen(address: SocketAddr, queue: u32) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(queue)
+    Ok(socket)
 }

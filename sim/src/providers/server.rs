@@ -124,7 +124,7 @@ impl Server {
         let _context = self.runtime.enter();
         let moved = match state.plan.get(state.next).map(|next| &next.answer) {
             Some(Answer::Refuse) => {
-                state.door = Door::Closed;
+                state.door.close(self.address);
                 Ok(())
             }
             Some(Answer::BlackHole) => state.door.fill_up(self.address),
