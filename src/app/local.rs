@@ -53,6 +53,16 @@ pub async fn find_local_servers(loaded: &mut Loaded) -> Result<(), Problem> {
     for (server, found) in servers.iter().zip(found) {
         let address = &server.address;
         match found {
+            // A prompt is made to fit everybody who may get it: one tiny window would cost all others the conversation's past.
+            Found::Model { model, .. }
+                if model.context_window.is_some_and(|it| it <= 2 * loaded.config.chat.reply_tokens) =>
+            {
+                let window = model.context_window.unwrap_or_default();
+                loaded.notes.push(format!(
+                    "{address} has a window of {window} tokens, too few beside an answer (chat.reply_tokens), so it is no provider"
+                ));
+                looked_at.push(format!("{address} (its window is too small)"));
+            }
             Found::Model { dialect, model } => {
                 let provider = server.provider(dialect, &model.id, model.context_window, &loaded.config);
                 listed.push(format!("{} ({address}, {})", provider.name, provider.model));

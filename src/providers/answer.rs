@@ -13,7 +13,7 @@
 
 mod inline;
 mod stray;
-mod surrogates;
+pub(super) mod surrogates;
 #[cfg(test)]
 mod tests;
 
@@ -336,6 +336,8 @@ struct Answer {
     begun: bool,
     /// A piece with a word in it was told.
     spoken: bool,
+    /// A text with a word in it came, be it thoughts or held back.
+    worded: bool,
     sign: Sign,
     refused: bool,
     /// Calls of tools are an answer, too, without any text.
@@ -371,6 +373,7 @@ impl Answer {
             known: false,
             begun: false,
             spoken: false,
+            worded: false,
             sign: Sign::None,
             refused: false,
             calls: Calls::default(),
@@ -452,7 +455,12 @@ impl Answer {
     /// Takes one document in; an error if it is no JSON.
     fn read(&mut self, json: &str) -> serde_json::Result<()> {
         let as_it_is = self.read_strictly(json);
-        match as_it_is.is_err().then(|| surrogates::mended(json)).flatten() {
+        if as_it_is.is_ok() {
+            return as_it_is;
+        }
+        // Of a key that is said twice, the last one counts.
+        let told_once = || serde_json::from_str::<Value>(json).ok().map(|json| json.to_string());
+        match surrogates::mended(json).or_else(told_once) {
             Some(mended) => self.read_strictly(&mended),
             None => as_it_is,
         }
@@ -509,6 +517,7 @@ impl Answer {
         if let Some(usage) = said.usage {
             self.usage.get_or_insert_default().update(usage);
         }
+        self.worded |= !said.repeats && !said.text.trim().is_empty();
         self.refused |= said.refused;
         self.text_bytes += said.text.len() + said.reasoning.len();
         let speaks = !(said.text.is_empty() && said.reasoning.is_empty() && said.calls.is_empty());
@@ -551,7 +560,7 @@ impl Answer {
 
     /// The last repetition has all calls of the answer, and some hosts draw new ids for them.
     fn leave_out_what_was_said(&self, said: &mut Said) {
-        if self.spoken {
+        if self.worded {
             said.text.clear();
         }
         if self.called && said.is_last {

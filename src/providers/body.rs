@@ -12,9 +12,11 @@ use serde_json::{Map, Value, value::RawValue};
 use std::{borrow::Cow, cmp::Reverse};
 
 /// Parameters without which it would be another question; by their names in any dialect, without the group.
-const ESSENTIAL: [&str; 26] = [
+const ESSENTIAL: [&str; 31] = [
+    "audio",
     "contents",
     "format",
+    "function_call",
     "functions",
     "input",
     "instructions",
@@ -32,6 +34,9 @@ const ESSENTIAL: [&str; 26] = [
     "responseMimeType",
     "responseSchema",
     "response_format",
+    "stop",
+    "stopSequences",
+    "stop_sequences",
     "stream",
     "system",
     "systemInstruction",
@@ -236,6 +241,11 @@ impl Refused {
             None if ESSENTIAL.contains(&&*parameter.name) => None,
             instead => Some(instead),
         }
+    }
+
+    /// Whether what was learned last is how hard the model should think: models refuse some of its values, never all.
+    pub(super) fn ends_with_effort(&self) -> bool {
+        self.0.last().is_some_and(|it| it.name.ends_with("effort"))
     }
 
     /// What either knows.

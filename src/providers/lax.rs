@@ -4,7 +4,8 @@
 //! answer must not be lost for it. A tree of the whole document would be lenient, too, but making one costs more than all the
 //! rest of the reading. **The rule.** A dialect writes down the shape that it looks for, as structs of the types below with
 //! `#[serde(default)]`; what has another shape, or is not looked for, is skipped in one pass over the bytes. Only what is no JSON at
-//! all is an error. **The limits.** A key that is said twice in an object makes it no JSON.
+//! all is an error. **The limits.** A key that is said twice in an object makes it no JSON
+//! for these types; whoever reads with them has to say it once.
 
 use serde::{
     Deserialize, Deserializer,

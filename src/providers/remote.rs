@@ -19,12 +19,15 @@ use secrecy::ExposeSecret;
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 /// How often a question is asked anew because a parameter was refused.
 const MOST_REFUSALS: usize = 4;
 /// The most bytes of a list of models: OpenRouter's has 600 KB.
 const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
+/// How long such a list may take once its head is here.
+const LIST_WITHIN: Duration = Duration::from_secs(10);
 /// The most bytes that are looked at to see whether a health address answers with a web page.
 const MAX_HEALTH_BYTES: usize = 256;
 
@@ -73,7 +76,7 @@ impl Remote {
         let inner = Arc::clone(&self.0);
         async move {
             let response = inner.get(&inner.models).await.map_err(|refused| refused.failed)?;
-            let body = wire::beginning(response, MAX_LIST_BYTES).await;
+            let body = wire::beginning(response, MAX_LIST_BYTES, LIST_WITHIN).await;
             models::read(&body).ok_or_else(|| Failed::new(Failure::Malformed, "no list of models"))
         }
         .boxed()
@@ -120,6 +123,8 @@ impl Inner {
         let body = (self.dialect.write)(Question { prompt, model, context_window, temperature })?;
         let mut refused = self.refused();
         let mut left = MOST_REFUSALS;
+        // A value that one program chose must not cost the others theirs.
+        let mut is_lasting = true;
         loop {
             let json = body.write(&refused, &self.spec.body);
             let json = json.map_err(|_| Failed::new(Failure::BadRequest, "no json"))?;
@@ -127,7 +132,9 @@ impl Inner {
             let post = post.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             let no = match wire::send(post.body(json)).await {
                 Ok(response) => {
-                    self.remember(&refused);
+                    if is_lasting {
+                        self.remember(&refused);
+                    }
                     return Ok(response);
                 }
                 Err(no) => no,
@@ -136,6 +143,7 @@ impl Inner {
             let learned =
                 may_learn.then(|| refused.and(&no.complaint, &body, self.dialect.renames)).flatten();
             let Some(learned) = learned else { return Err(no.failed) };
+            is_lasting &= !(no.complaint.is_about_a_value() && learned.ends_with_effort());
             refused = Arc::new(learned);
             left -= 1;
         }
@@ -168,7 +176,11 @@ impl Inner {
             Err(refused) => return Err(refused.failed),
         };
         let status = response.status().as_u16();
-        if wire::beginning(response, MAX_HEALTH_BYTES).await.trim_ascii_start().starts_with(b"<") {
+        if wire::beginning(response, MAX_HEALTH_BYTES, wire::ERROR_BODY_WITHIN)
+            .await
+            .trim_ascii_start()
+            .starts_with(b"<")
+        {
             return Err(Failed { http_status: Some(status), ..Failed::new(Failure::Malformed, "html") });
         }
         Ok(())

@@ -7,7 +7,10 @@
 //! with the first part. **The limits.** At most [`MOST_CALLS`] calls an answer; the parts of more are dropped, and so is what has no
 //! name and belongs to no call, and what the host calls itself (xAI): a program can do nothing with either.
 
-use super::lax::{Count, Object, Text};
+use super::{
+    answer::surrogates,
+    lax::{Count, Object, Text},
+};
 use crate::message::ToolCall;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -74,7 +77,11 @@ impl Written<'_> {
 pub(super) fn arguments(written: &RawValue) -> String {
     match written.get() {
         "null" => String::new(),
-        text if text.starts_with('"') => serde_json::from_str(text).unwrap_or_default(),
+        // Raw JSON is not looked at closely: half a character may be in it.
+        text if text.starts_with('"') => serde_json::from_str(text)
+            .ok()
+            .or_else(|| serde_json::from_str(&surrogates::mended(text)?).ok())
+            .unwrap_or_default(),
         json => json.to_owned(),
     }
 }

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// The most of a failure's body that is looked at, in bytes: vendors' errors are below 4 KiB, proxies' pages below 64.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// How long a failure's body may take; the status alone says enough to move on.
-const ERROR_BODY_WITHIN: Duration = Duration::from_millis(500);
+pub(super) const ERROR_BODY_WITHIN: Duration = Duration::from_millis(500);
 /// The most that may follow the last word of an answer, in bytes, and how long its end may take. Vendors end the body right
 /// behind it, in a packet of its own; whoever takes longer closes one connection more.
 const MAX_REST_BYTES: usize = 64 * 1024;
@@ -99,7 +99,7 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Response, Refused> {
         return Ok(response);
     }
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let body = beginning(response, MAX_ERROR_BYTES).await;
+    let body = beginning(response, MAX_ERROR_BYTES, ERROR_BODY_WITHIN).await;
     let (mut failed, complaint) = verdict::of_answer(status, &headers, &body, UnixMillis::now());
     match status {
         300..400 => "redirect".clone_into(&mut failed.detail),
@@ -155,8 +155,8 @@ fn not_sent(error: &reqwest::Error) -> Failed {
 }
 
 /// The beginning of a body: what came within the bounds of size and time, before it broke off.
-pub(super) async fn beginning(mut response: Response, max_bytes: usize) -> Vec<u8> {
-    let deadline = Instant::now() + ERROR_BODY_WITHIN;
+pub(super) async fn beginning(mut response: Response, max_bytes: usize, within: Duration) -> Vec<u8> {
+    let deadline = Instant::now() + within;
     let mut body = Vec::new();
     while body.len() < max_bytes
         && let Ok(Ok(Some(chunk))) = timeout_at(deadline, response.chunk()).await

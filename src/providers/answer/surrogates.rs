@@ -4,7 +4,7 @@
 //! next begins with `\udc4b`. That is no JSON for anybody who is strict, and an answer must not be lost for it.
 
 /// The JSON with U+FFFD for each half of a character that lacks the other half; none if there is no such half.
-pub(super) fn mended(json: &str) -> Option<String> {
+pub(in crate::providers) fn mended(json: &str) -> Option<String> {
     let mut mended = String::new();
     let mut told = 0;
     let mut at = 0;

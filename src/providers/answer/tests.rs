@@ -490,3 +490,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_a_key_that_is_said_twice_the_last_one_counts() {
+    let twice = "data: {\"choices\":[{\"delta\":{\"content\":\"no\",\"content\":\"Hello\"}}]}\n\n";
+    check(&[twice, STOP], expect![[r#"
+        text     "Hello"
+        Finish(Stop)
+    "#]]);
+}
+
+#[test]
+fn half_a_character_in_arguments_costs_only_itself() {
+    let call = r#"data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"say","arguments":"{\"x\":\"hi \ud83d"}}]}}]}"#;
+    check(&[call, "\n\n", STOP], expect![[r#"
+        ToolCall(ToolCall { index: 0, id: Some("a"), name: Some("say"), arguments: "{\"x\":\"hi �" })
+        Finish(ToolCalls)
+    "#]]);
+}
+
+/// As a tree it would take minutes, and the library's map of headers panics.
+#[test]
+fn an_error_as_long_as_an_answer_is_looked_at_in_part() {
+    let many = |item: fn(usize) -> String| (0..100_000).map(item).collect::<Vec<_>>().join(",");
+    let reasons = many(|it| format!("{{\"reason\":\"a{it}\"}}"));
+    let headers = many(|it| format!("\"h{it}\":\"1\""));
+    let error = format!(
+        "data: {{\"error\":{{\"details\":[{reasons}],\"metadata\":{{\"headers\":{{{headers}}}}}}}}}\n\n"
+    );
+    check(&[&error], expect![[r#"
+        failed   server_error (HTTP 200): a0
+    "#]]);
+}

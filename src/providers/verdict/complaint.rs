@@ -108,6 +108,11 @@ impl Complaint {
         })
     }
 
+    /// Whether another value of the parameter at fault would do.
+    pub(in crate::providers) fn is_about_a_value(&self) -> bool {
+        self.words.iter().any(|it| it == "unsupported_value") || self.text.contains("must be one of")
+    }
+
     /// What operators see of it: the first code or type that is surely one.
     pub(super) fn detail(&self) -> String {
         self.words.iter().take(self.own_words).find_map(|word| machine_word(word)).unwrap_or_default()
@@ -171,6 +176,9 @@ fn http_status(value: &Value) -> Option<u16> {
     u16::try_from(number).ok().filter(|status| (400..600).contains(status))
 }
 
+/// The most items of a list that are looked at: an error inside a stream may be as long as an answer.
+const MOST_ITEMS: usize = 16;
+
 fn words(places: &[&Value; 2]) -> Vec<String> {
     /// Where codes and types stand. Google's reasons stand in a list of details.
     const AT: [&str; 8] = [
@@ -183,8 +191,8 @@ fn words(places: &[&Value; 2]) -> Vec<String> {
         "/type",
         "/status",
     ];
-    let reasons = details(places[0]).filter_map(|it| it["reason"].as_str());
-    let types = invalid_fields(places).filter_map(|it| it["type"].as_str());
+    let reasons = details(places[0]).take(MOST_ITEMS).filter_map(|it| it["reason"].as_str());
+    let types = invalid_fields(places).take(MOST_ITEMS).filter_map(|it| it["type"].as_str());
     let plain = AT.into_iter().flat_map(|at| places.iter().filter_map(move |it| it.pointer(at)?.as_str()));
     let mut words: Vec<String> = Vec::new();
     for word in reasons.chain(types).chain(plain).filter(|word| word.len() <= MAX_WORD_BYTES) {
@@ -215,12 +223,13 @@ fn texts<'a>(places: &[&'a Value; 2]) -> Vec<&'a str> {
     let mut texts: Vec<&str> = plain.filter(|it| !is_page(it)).collect();
     // The same place twice if the error is bare.
     texts.dedup();
-    for field in invalid_fields(places) {
-        texts.extend(field["loc"].as_array().into_iter().flatten().filter_map(Value::as_str));
+    for field in invalid_fields(places).take(MOST_ITEMS) {
+        let path = field["loc"].as_array().into_iter().flatten().take(MOST_ITEMS);
+        texts.extend(path.filter_map(Value::as_str));
         texts.extend(field["msg"].as_str());
     }
-    for detail in details(places[0]) {
-        let quotas = detail["violations"].as_array().into_iter().flatten();
+    for detail in details(places[0]).take(MOST_ITEMS) {
+        let quotas = detail["violations"].as_array().into_iter().flatten().take(MOST_ITEMS);
         texts.extend(quotas.filter_map(|it| it["quotaId"].as_str()));
     }
     texts
