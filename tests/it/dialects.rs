@@ -46,6 +46,8 @@ const fn twice(
 
 /// Nobody waits longer for somebody who says nothing. Well above what a busy machine needs for an honest first text.
 const IMPATIENT: &[(&str, &str)] = &[("first_token_timeout", "400ms"), ("stall_timeout", "400ms")];
+/// Of all, in tokens: otherwise a question that is too long for one goes to another one's wider window.
+const WINDOW: u32 = 32_000;
 const WARM: &[(&str, &str)] = &[("temperature", "0.5")];
 
 const CASES: &[Case] = &[
@@ -120,7 +122,8 @@ async fn play(kind: Kind) -> Vec<Option<Came>> {
     let place = Kind::ALL.iter().position(|it| *it == kind).unwrap();
     let other = Kind::ALL[(place + 1) % Kind::ALL.len()];
     let mut cast = format!("cast beta: kind={other} key=sk-b 'Beta says: the moon pulls.'\n");
-    let mut scene = "config limits.per_user=off router.health_check=off\n".to_owned();
+    let window = |place: usize| format!("config providers.{place}.context_window={WINDOW}");
+    let mut scene = format!("config limits.per_user=off router.health_check=off\n{}\n", window(0));
     let mut played: Vec<(usize, &Case)> = Vec::new();
     for (number, case) in CASES.iter().enumerate() {
         let role = format!("f{number}: kind={kind} key=sk-a {}", case.alpha);
@@ -129,6 +132,7 @@ async fn play(kind: Kind) -> Vec<Option<Came>> {
         }
         played.push((number, case));
         writeln!(cast, "cast {role}").unwrap();
+        writeln!(scene, "{}", window(played.len())).unwrap();
         for (setting, value) in case.settings {
             writeln!(scene, "config providers.{}.{setting}='{value}'", played.len()).unwrap();
         }
@@ -296,7 +300,7 @@ async fn tools_are_told_in_each_vendors_words_and_called_in_openais() {
         gemini /v1beta/models/m:streamGenerateContent?alt=sse
         {"contents":[{"parts":[{"text":"What is this?"},{"inlineData":{"data":"iVBORw0KGgo=","mimeType":"image/png"}}],"role":"user"},{"parts":[{"functionCall":{"args":{"word":"tide"},"id":"call_7","name":"look_up"},"thoughtSignature":"skip_thought_signature_validator"}],"role":"model"},{"parts":[{"functionResponse":{"id":"call_7","name":"look_up","response":{"output":"the sea, twice a day"}}},{"text":"And the other way?"}],"role":"user"}],"generationConfig":{"maxOutputTokens":64,"temperature":0.25},"systemInstruction":{"parts":[{"text":"Be brief."}]},"tools":[{"functionDeclarations":[{"description":"Looks up a word.","name":"look_up","parametersJsonSchema":{"properties":{"word":{"type":"string"}},"required":["word"],"type":"object"}},{"name":"now"}]}]}
         ollama /api/chat
-        {"messages":[{"content":"Be brief.","role":"system"},{"content":"What is this?","images":["iVBORw0KGgo="],"role":"user"},{"content":"","role":"assistant","tool_calls":[{"function":{"arguments":{"word":"tide"},"name":"look_up"},"id":"call_7"}]},{"content":"the sea, twice a day","role":"tool","tool_call_id":"call_7","tool_name":"look_up"},{"content":"And the other way?","role":"user"}],"model":"m","options":{"num_ctx":128000,"num_predict":64,"temperature":0.25},"shift":false,"stream":true,"tools":[{"function":{"description":"Looks up a word.","name":"look_up","parameters":{"properties":{"word":{"type":"string"}},"required":["word"],"type":"object"}},"type":"function"},{"function":{"name":"now","parameters":{"properties":{},"type":"object"}},"type":"function"}],"truncate":false}
+        {"messages":[{"content":"Be brief.","role":"system"},{"content":"What is this?","images":["iVBORw0KGgo="],"role":"user"},{"content":"","role":"assistant","tool_calls":[{"function":{"arguments":{"word":"tide"},"name":"look_up"},"id":"call_7"}]},{"content":"the sea, twice a day","role":"tool","tool_call_id":"call_7","tool_name":"look_up"},{"content":"And the other way?","role":"user"}],"model":"m","options":{"num_ctx":8192,"num_predict":64,"temperature":0.25},"shift":false,"stream":true,"tools":[{"function":{"description":"Looks up a word.","name":"look_up","parameters":{"properties":{"word":{"type":"string"}},"required":["word"],"type":"object"}},"type":"function"},{"function":{"name":"now","parameters":{"properties":{},"type":"object"}},"type":"function"}],"truncate":false}
     "#]], expect![[r#"
         openai, openai-responses, anthropic, gemini, ollama
         200
@@ -393,7 +397,7 @@ async fn a_schema_is_told_in_each_vendors_words() {
         gemini /v1beta/models/m:streamGenerateContent?alt=sse
         {"contents":[{"parts":[{"text":"hi"}],"role":"user"}],"generationConfig":{"maxOutputTokens":1024,"responseJsonSchema":{"properties":{"when":{"type":"string"}},"required":["when"],"type":"object"},"responseMimeType":"application/json"}}
         ollama /api/chat
-        {"format":{"properties":{"when":{"type":"string"}},"required":["when"],"type":"object"},"messages":[{"content":"hi","role":"user"}],"model":"m","options":{"num_ctx":128000,"num_predict":1024},"shift":false,"stream":true,"truncate":false}
+        {"format":{"properties":{"when":{"type":"string"}},"required":["when"],"type":"object"},"messages":[{"content":"hi","role":"user"}],"model":"m","options":{"num_ctx":8192,"num_predict":1024},"shift":false,"stream":true,"truncate":false}
     "#]], expect![[r#"
         openai, openai-responses, anthropic, gemini, ollama
         200
@@ -415,7 +419,7 @@ async fn who_cannot_be_told_where_to_stop_is_not_asked() {
         gemini /v1beta/models/m:streamGenerateContent?alt=sse
         {"contents":[{"parts":[{"text":"hi"}],"role":"user"}],"generationConfig":{"maxOutputTokens":1024,"seed":7,"stopSequences":["END"],"topP":0.5}}
         ollama /api/chat
-        {"messages":[{"content":"hi","role":"user"}],"model":"m","options":{"num_ctx":128000,"num_predict":1024,"seed":7,"stop":["END"],"top_p":0.5},"shift":false,"stream":true,"truncate":false}
+        {"messages":[{"content":"hi","role":"user"}],"model":"m","options":{"num_ctx":8192,"num_predict":1024,"seed":7,"stop":["END"],"top_p":0.5},"shift":false,"stream":true,"truncate":false}
     "#]], expect![[r#"
         openai, anthropic, gemini, ollama
         200

@@ -276,7 +276,7 @@ async fn each_kind_says_what_it_has() {
           address   URL (kind ollama)
           key       none
           model     m, one of 3 that it lists
-          window    128000 tokens (the usual value)
+          window    8192 tokens (the usual value)
           price     not known
           training  not known
 
