@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// How long a silent provider is listened to.
-const SILENCE: Duration = Duration::from_millis(120);
+const SILENCE: Duration = Duration::from_millis(400);
 
 /// What a client saw of one call.
 #[derive(Debug)]
@@ -723,14 +723,15 @@ async fn lines_have_frames_of_their_own() {
         let head = seen.head.unwrap();
         let kind = head.lines().find(|line| line.starts_with("content-type")).unwrap().to_owned();
         let empty = seen.body.lines().filter(|line| line.is_empty()).count();
-        let ends = (seen.body.matches("\r\n").count(), seen.body.matches('\n').count());
+        // How many lines keep it alive depends on the machine.
+        let crlf = seen.body.matches("\r\n").count() == seen.body.matches('\n').count();
         let bom = seen.body.starts_with('\u{feff}');
-        shown += &format!("{name} {kind} bom {bom} ends {ends:?} some empty {} {}\n", empty > 1, seen.end);
+        shown += &format!("{name} {kind} bom {bom} crlf {crlf} some empty {} {}\n", empty > 1, seen.end);
     }
     expect![[r#"
-        alpha content-type: application/x-ndjson bom true ends (2, 2) some empty false whole
-        beta content-type: application/x-ndjson bom false ends (0, 6) some empty true whole
-        eps content-type: application/x-ndjson bom false ends (0, 1) some empty false whole
+        alpha content-type: application/x-ndjson bom true crlf true some empty false whole
+        beta content-type: application/x-ndjson bom false crlf false some empty true whole
+        eps content-type: application/x-ndjson bom false crlf false some empty false whole
     "#]]
     .assert_eq(&shown);
     for (name, sight) in [("gamma", "{}\n"), ("delta", "\"content\":\"\r\n400\r\nxxxx")] {
