@@ -6,7 +6,7 @@
 use super::{
     Finish,
     answer::Said,
-    asked::{Asked, Format, Part, Picture, Tool, ToolChoice, Turn},
+    asked::{self, Asked, Format, Part, Picture, Tool, ToolChoice, Turn},
     body::Body,
     dialect::{Dialect, Framing, Question},
     lax::{self, Count, List, Object, Present, Text},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     message::Role,
-    outcome::{Failed, Failure, Usage},
+    outcome::{Failed, Usage},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
@@ -85,9 +85,7 @@ fn output_format(format: Format) -> Result<Option<Value>, Failed> {
             close(&mut schema);
             Ok(Some(json!({ "type": "json_schema", "schema": schema })))
         }
-        Format::Json | Format::Schema { .. } => {
-            Err(Failed::new(Failure::UnsupportedParameter, "response_format"))
-        }
+        Format::Json | Format::Schema { .. } => Err(asked::unsupported("response_format")),
     }
 }
 
@@ -108,7 +106,7 @@ fn close(schema: &mut Value) {
 /// A stop of white space alone is refused; without it the answer would be another one, so somebody else must be asked.
 fn stop_sequences(stop: Vec<String>) -> Result<Option<Vec<String>>, Failed> {
     if stop.iter().any(|it| it.trim().is_empty()) {
-        return Err(Failed::new(Failure::UnsupportedParameter, "stop"));
+        return Err(asked::unsupported("stop"));
     }
     Ok(Some(stop).filter(|it| !it.is_empty()))
 }
@@ -152,11 +150,7 @@ fn tool(tool: Tool) -> Value {
         _ => Map::new(),
     };
     schema.entry("type").or_insert_with(|| Value::from("object"));
-    let mut written = json!({ "name": tool.name, "input_schema": schema });
-    if let Some(description) = tool.description {
-        written["description"] = Value::from(description);
-    }
-    written
+    asked::with(json!({ "name": tool.name, "input_schema": schema }), "description", tool.description)
 }
 
 /// The names of the tools that were called, each once.
@@ -182,12 +176,7 @@ fn messages(mut turns: Vec<Turn>) -> Vec<Value> {
     }
     let written = turns.into_iter().map(|Turn { role, mut parts }| {
         parts.sort_by_key(|part| !matches!(part, Part::Result { .. }));
-        let content = match <[Part; 1]>::try_from(parts) {
-            Ok([Part::Text(text)]) => Value::from(text),
-            Ok([part]) => Value::from_iter([block(part)]),
-            Err(parts) => parts.into_iter().map(block).collect(),
-        };
-        json!({ "role": role, "content": content })
+        json!({ "role": role, "content": asked::content(parts, |part| Some(block(part))) })
     });
     written.collect()
 }
@@ -205,15 +194,11 @@ fn block(part: Part) -> Value {
             json!({ "type": "image", "source": source })
         }
         Part::Call { id, name, arguments } => {
-            let input = if arguments.is_object() { arguments } else { json!({}) };
-            json!({ "type": "tool_use", "id": tool_id(&id), "name": name, "input": input })
+            json!({ "type": "tool_use", "id": tool_id(&id), "name": name, "input": asked::object(arguments) })
         }
         Part::Result { id, text, .. } => {
-            let mut result = json!({ "type": "tool_result", "tool_use_id": tool_id(&id) });
-            if !text.trim().is_empty() {
-                result["content"] = Value::from(text);
-            }
-            result
+            let result = json!({ "type": "tool_result", "tool_use_id": tool_id(&id) });
+            asked::with(result, "content", Some(text).filter(|text| !text.trim().is_empty()))
         }
     }
 }

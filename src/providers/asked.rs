@@ -11,7 +11,7 @@ use crate::{
     message::{Image, Prompt, Request, Role},
     outcome::{Failed, Failure},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What a conversation begins with that the bot's own words would begin: vendors want a person first.
@@ -230,8 +230,44 @@ impl Asked {
     }
 }
 
+impl Picture {
+    /// Where it is, or all of it as an address.
+    pub(super) fn into_url(self) -> String {
+        match self {
+            Self::Here(image) => format!("data:{};base64,{}", image.media_type, image.base64),
+            Self::At(url) => url,
+        }
+    }
+}
+
+/// The content of a message: one text as a text, which every host reads, and anything else as a list of what is written of it.
+pub(super) fn content(parts: Vec<Part>, write: impl FnMut(Part) -> Option<Value>) -> Value {
+    match <[Part; 1]>::try_from(parts) {
+        Ok([Part::Text(text)]) => Value::from(text),
+        Ok(parts) => parts.into_iter().filter_map(write).collect(),
+        Err(parts) => parts.into_iter().filter_map(write).collect(),
+    }
+}
+
+/// The arguments of a call where only an object can be said, and not a list or a bare text.
+pub(super) fn object(arguments: Value) -> Value {
+    if arguments.is_object() { arguments } else { json!({}) }
+}
+
+/// The object with this in it, if there is a value.
+pub(super) fn with(mut object: Value, key: &str, value: Option<impl Into<Value>>) -> Value {
+    if let Some(value) = value {
+        object[key] = value.into();
+    }
+    object
+}
+
+/// What a dialect cannot say, in one word: somebody else is asked.
+pub(super) fn unsupported(what: &str) -> Failed {
+    Failed::new(Failure::UnsupportedParameter, what)
+}
+
 fn read_part(part: &Value) -> Result<Part, Failed> {
-    let unsupported = |what: &str| Failed::new(Failure::UnsupportedParameter, what);
     match part["type"].as_str().unwrap_or_default() {
         "text" => Ok(Part::Text(word(&part["text"]))),
         "refusal" => Ok(Part::Text(word(&part["refusal"]))),

@@ -65,7 +65,7 @@ fn questions(model: &str) -> String {
 fn write(question: Question<'_>) -> Result<Body<'_>, Failed> {
     let asked = Asked::new(question.prompt, question.temperature)?;
     if asked.stop.len() > MOST_STOPS {
-        return Err(Failed::new(Failure::UnsupportedParameter, "stop"));
+        return Err(asked::unsupported("stop"));
     }
     let mut body = Body::default();
     if !asked.system.is_empty() {
@@ -115,14 +115,8 @@ fn penalty(penalty: f64) -> Option<f64> {
 }
 
 fn tool(tool: asked::Tool) -> Value {
-    let mut written = json!({ "name": tool.name });
-    if let Some(description) = tool.description {
-        written["description"] = description.into();
-    }
-    if !tool.parameters.is_null() {
-        written["parametersJsonSchema"] = tool.parameters;
-    }
-    written
+    let written = asked::with(json!({ "name": tool.name }), "description", tool.description);
+    asked::with(written, "parametersJsonSchema", Some(tool.parameters).filter(|it| !it.is_null()))
 }
 
 fn content(turn: Turn) -> Value {
@@ -145,16 +139,11 @@ fn part(part: asked::Part) -> Value {
             json!({ "inlineData": { "mimeType": image.media_type, "data": &*image.base64 } })
         }
         asked::Part::Picture(Picture::At(url)) => {
-            let mut file = json!({ "fileUri": url });
-            if let Some(sort) = media_type(&url) {
-                file["mimeType"] = sort.into();
-            }
-            json!({ "fileData": file })
+            json!({ "fileData": asked::with(json!({ "fileUri": url }), "mimeType", media_type(&url)) })
         }
         asked::Part::Call { id, name, arguments } => {
-            // A list or a bare text cannot be said here.
-            let arguments = if arguments.is_object() { arguments } else { json!({}) };
-            json!({ "functionCall": with_id(id, json!({ "name": name, "args": arguments })) })
+            let call = json!({ "name": name, "args": asked::object(arguments) });
+            json!({ "functionCall": with_id(id, call) })
         }
         asked::Part::Result { id, name, text } => {
             // As it is: a number that becomes one of this interface loses digits.
@@ -165,11 +154,8 @@ fn part(part: asked::Part) -> Value {
 }
 
 /// Newer models tell parallel calls of one tool apart by their ids.
-fn with_id(id: String, mut value: Value) -> Value {
-    if !id.is_empty() {
-        value["id"] = id.into();
-    }
-    value
+fn with_id(id: String, value: Value) -> Value {
+    asked::with(value, "id", Some(id).filter(|id| !id.is_empty()))
 }
 
 /// What the end of an address says of its picture; the vendor, which fetches it, sees for itself otherwise.

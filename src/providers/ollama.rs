@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     message::Role,
-    outcome::{Failed, Failure, Usage},
+    outcome::{Failed, Usage},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -79,18 +79,15 @@ fn tools(tools: Vec<asked::Tool>, choice: &ToolChoice) -> Result<Option<Value>, 
         _ if tools.is_empty() => Ok(None),
         ToolChoice::Never => Ok(None),
         ToolChoice::Auto => Ok(Some(tools.into_iter().map(tool).collect())),
-        ToolChoice::Required | ToolChoice::Named(_) => Err(unsupported("tool_choice")),
+        ToolChoice::Required | ToolChoice::Named(_) => Err(asked::unsupported("tool_choice")),
     }
 }
 
 fn tool(tool: asked::Tool) -> Value {
     let nothing = || json!({ "type": "object", "properties": {} });
     let parameters = if tool.parameters.is_null() { nothing() } else { tool.parameters };
-    let mut function = json!({ "name": tool.name, "parameters": parameters });
-    if let Some(description) = tool.description {
-        function["description"] = description.into();
-    }
-    json!({ "type": "function", "function": function })
+    let function = json!({ "name": tool.name, "parameters": parameters });
+    json!({ "type": "function", "function": asked::with(function, "description", tool.description) })
 }
 
 fn messages(system: &str, turns: Vec<Turn>) -> Result<Vec<Value>, Failed> {
@@ -104,10 +101,9 @@ fn messages(system: &str, turns: Vec<Turn>) -> Result<Vec<Value>, Failed> {
             match part {
                 Part::Text(text) => message.say(&text),
                 Part::Picture(Picture::Here(image)) => message.images.push(Value::from(&*image.base64)),
-                Part::Picture(Picture::At(_)) => return Err(unsupported("image")),
+                Part::Picture(Picture::At(_)) => return Err(asked::unsupported("image")),
                 Part::Call { id, name, arguments } => {
-                    // A list or a bare text cannot be said here.
-                    let arguments = if arguments.is_object() { arguments } else { json!({}) };
+                    let arguments = asked::object(arguments);
                     message
                         .calls
                         .push(json!({ "id": id, "function": { "name": name, "arguments": arguments } }));
@@ -151,19 +147,10 @@ impl Message {
         if content.is_empty() && images.is_empty() && calls.is_empty() {
             return None;
         }
-        let mut written = json!({ "role": role, "content": content });
-        if !images.is_empty() {
-            written["images"] = images.into();
-        }
-        if !calls.is_empty() {
-            written["tool_calls"] = calls.into();
-        }
-        Some(written)
+        let written = json!({ "role": role, "content": content });
+        let written = asked::with(written, "images", Some(images).filter(|it| !it.is_empty()));
+        Some(asked::with(written, "tool_calls", Some(calls).filter(|it| !it.is_empty())))
     }
-}
-
-fn unsupported(what: &str) -> Failed {
-    Failed::new(Failure::UnsupportedParameter, what)
 }
 
 /// A line, or a whole answer.

@@ -7,7 +7,7 @@
 use super::{
     Finish,
     answer::Said,
-    asked::{self, Asked, Picture},
+    asked::{self, Asked},
     body::Body,
     dialect::{Dialect, Framing, Question},
     lax::{self, Count, First, List, Object, Present, Text, TextOrList},
@@ -58,28 +58,22 @@ fn write(question: Question<'_>) -> Result<Body<'_>, Failed> {
 /// Messages whose roles alternate, as several hosts' templates want it.
 fn messages(asked: Asked) -> Vec<Value> {
     let system = (!asked.system.is_empty()).then(|| json!({ "role": "system", "content": asked.system }));
-    let turns = asked.turns.into_iter().map(|turn| {
-        let content = match <[asked::Part; 1]>::try_from(turn.parts) {
-            Ok([asked::Part::Text(text)]) => Value::from(text),
-            Ok([part]) => Value::from_iter(written(part)),
-            Err(parts) => parts.into_iter().filter_map(written).collect(),
-        };
-        json!({ "role": turn.role, "content": content })
-    });
+    let turns = asked
+        .turns
+        .into_iter()
+        .map(|turn| json!({ "role": turn.role, "content": asked::content(turn.parts, written) }));
     system.into_iter().chain(turns).collect()
 }
 
 /// A part of a person's words; calls of tools come from programs only, whose words are passed on.
 fn written(part: asked::Part) -> Option<Value> {
-    let url = match part {
-        asked::Part::Text(text) => return Some(json!({ "type": "text", "text": text })),
-        asked::Part::Picture(Picture::Here(image)) => {
-            format!("data:{};base64,{}", image.media_type, image.base64)
+    match part {
+        asked::Part::Text(text) => Some(json!({ "type": "text", "text": text })),
+        asked::Part::Picture(picture) => {
+            Some(json!({ "type": "image_url", "image_url": { "url": picture.into_url() } }))
         }
-        asked::Part::Picture(Picture::At(url)) => url,
-        asked::Part::Call { .. } | asked::Part::Result { .. } => return None,
-    };
-    Some(json!({ "type": "image_url", "image_url": { "url": url } }))
+        asked::Part::Call { .. } | asked::Part::Result { .. } => None,
+    }
 }
 
 /// A chunk, or a whole answer.

@@ -10,7 +10,7 @@
 use super::{
     Finish,
     answer::Said,
-    asked::{Asked, Format, Part, Picture, Tool, ToolChoice},
+    asked::{self, Asked, Format, Part, Tool, ToolChoice},
     body::Body,
     dialect::{Dialect, Framing, Question},
     lax::{self, Count, List, Object, Present, Text, TextOrList},
@@ -43,7 +43,7 @@ pub(super) static DIALECT: Dialect = Dialect {
 fn write(question: Question<'_>) -> Result<Body<'_>, Failed> {
     let asked = Asked::new(question.prompt, question.temperature)?;
     if !asked.stop.is_empty() {
-        return Err(Failed::new(Failure::UnsupportedParameter, "stop"));
+        return Err(asked::unsupported("stop"));
     }
     let mut body = Body::default();
     body.put("model", question.model);
@@ -106,8 +106,7 @@ fn add(input: &mut Vec<Value>, role: Role, parts: Vec<Part>) {
     input.extend(spoken(role, &mut said));
 }
 
-/// The message of these parts, which are taken; none of none. One text is written as a text, which both sides may write, and every
-/// host reads.
+/// The message of these parts, which are taken; none of none.
 fn spoken(role: Role, parts: &mut Vec<Part>) -> Option<Value> {
     let (role, text_type) = match role {
         Role::User => ("user", "input_text"),
@@ -115,20 +114,11 @@ fn spoken(role: Role, parts: &mut Vec<Part>) -> Option<Value> {
     };
     let written = |part| match part {
         Part::Text(text) => Some(json!({ "type": text_type, "text": text })),
-        Part::Picture(Picture::Here(image)) => {
-            let url = format!("data:{};base64,{}", image.media_type, image.base64);
-            Some(json!({ "type": "input_image", "image_url": url }))
-        }
-        Part::Picture(Picture::At(url)) => Some(json!({ "type": "input_image", "image_url": url })),
+        Part::Picture(picture) => Some(json!({ "type": "input_image", "image_url": picture.into_url() })),
         Part::Call { .. } | Part::Result { .. } => None,
     };
-    let content = match <[Part; 1]>::try_from(std::mem::take(parts)) {
-        Ok([Part::Text(text)]) => Value::from(text),
-        Ok([part]) => Value::from_iter(written(part)),
-        Err(parts) if parts.is_empty() => return None,
-        Err(parts) => parts.into_iter().filter_map(written).collect(),
-    };
-    Some(message(role, &content))
+    let parts = Some(std::mem::take(parts)).filter(|parts| !parts.is_empty())?;
+    Some(message(role, &asked::content(parts, written)))
 }
 
 fn format(format: Format) -> Option<Value> {
@@ -136,11 +126,8 @@ fn format(format: Format) -> Option<Value> {
         Format::Text => None,
         Format::Json => Some(json!({ "type": "json_object" })),
         Format::Schema { name, schema, strict } => {
-            let mut format = json!({ "type": "json_schema", "name": name, "schema": schema });
-            if let Some(strict) = strict {
-                format["strict"] = strict.into();
-            }
-            Some(format)
+            let format = json!({ "type": "json_schema", "name": name, "schema": schema });
+            Some(asked::with(format, "strict", strict))
         }
     }
 }
@@ -151,12 +138,10 @@ fn tool(tool: Tool) -> Value {
         Value::Null => json!({ "type": "object", "properties": {} }),
         schema => schema,
     };
-    let mut written = json!({ "type": "function", "name": tool.name, "parameters": parameters });
-    written["strict"] = tool.strict.unwrap_or(false).into();
-    if let Some(description) = tool.description {
-        written["description"] = description.into();
-    }
-    written
+    let strict = tool.strict.unwrap_or(false);
+    let written =
+        json!({ "type": "function", "name": tool.name, "parameters": parameters, "strict": strict });
+    asked::with(written, "description", tool.description)
 }
 
 fn tool_choice(choice: ToolChoice) -> Option<Value> {

@@ -169,11 +169,17 @@ async fn the_ledger_can_be_read_while_the_bot_runs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ask_streams_the_answer() {
-    let home = Home::new("alpha: pace=100ms 'One two three four five six.'").await;
-    let bot = Bot::start(home.command(&["ask", "count, please"]), "");
+    let home = Home::new("alpha: 'One two three four five six.' stall after=1").await;
+    let mut command = home.command(&["ask", "count, please"]);
+    command.env("NEVERDARK__ROUTER__STALL_TIMEOUT", "60s");
+    let bot = Bot::start(command, "");
     until("the first word is there", async || bot.said().contains("One").then_some(())).await;
-    assert!(!bot.said().contains("six"), "it came all at once");
+    bot.signal("INT");
     let ended = bot.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(!ended.stdout.contains("six"), "the rest was never sent: {}", ended.stdout);
+    let home = Home::new("alpha: pace=1ms 'One two three four five six.'").await;
+    let ended = done(&home, &["ask", "count, please"]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "One two three four five six.\n"));
     assert!(ended.stderr.starts_with("neverdark: answered by alpha (turn "), "{}", ended.stderr);
 }
