@@ -3,6 +3,7 @@
 pub mod choices;
 mod context;
 mod lanes;
+mod running;
 mod wording;
 
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
 };
 use context::{Past, Room};
 use lanes::{LaneGuard, Lanes, NoPlace, Ticket};
+use running::{Registered, UnderWay};
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -42,6 +44,22 @@ pub struct Draft {
     pub footer: Option<String>,
     /// Nothing more comes.
     pub is_final: bool,
+    /// What people can press below it.
+    pub buttons: Buttons,
+}
+
+/// The buttons below a reply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Buttons {
+    /// None.
+    None,
+    /// The answer is on its way, and can be stopped.
+    #[default]
+    Running,
+    /// It is whole.
+    Answered,
+    /// There is none, or half of one.
+    Failed,
 }
 
 /// What became of a message.
@@ -69,6 +87,7 @@ pub struct Turn {
     pub span: Span,
     ticket: Option<Ticket>,
     guard: Option<LaneGuard>,
+    _registered: Registered,
     _running: Running,
 }
 
@@ -113,6 +132,7 @@ pub struct Chat {
     coalesce: bool,
     born: UnixMillis,
     lanes: Lanes,
+    under_way: UnderWay,
     rng: Arc<Mutex<fastrand::Rng>>,
 }
 
@@ -138,6 +158,7 @@ impl Chat {
             coalesce,
             born,
             lanes: Lanes::default(),
+            under_way: UnderWay::default(),
             rng,
         }
     }
@@ -284,7 +305,19 @@ impl Chat {
     ) -> Turn {
         let span = info_span!("turn", id = %id, conversation = %inbound.conversation());
         let cancel = CancellationToken::new();
-        Turn { id, inbound, parts, cancel, span, ticket: Some(ticket), guard: None, _running: running }
+        let registered = self.under_way.register(&id, &inbound, cancel.clone());
+        let ticket = Some(ticket);
+        Turn {
+            id,
+            inbound,
+            parts,
+            cancel,
+            span,
+            ticket,
+            guard: None,
+            _registered: registered,
+            _running: running,
+        }
     }
 
     /// Waits for the conversation's lane.
@@ -390,7 +423,9 @@ impl Chat {
                     Footer::Failover if others.is_empty() => wording::footer(None, &others, cut_short),
                     Footer::Always | Footer::Failover => wording::footer(Some(&provider), &others, cut_short),
                 };
-                draft.send_modify(|it| (it.footer, it.is_final) = (footer, true));
+                draft.send_modify(|it| {
+                    (it.footer, it.is_final, it.buttons) = (footer, true, Buttons::Answered);
+                });
                 let text = draft.borrow().text.clone();
                 Played(Ending::Answered { provider, text })
             }
@@ -408,7 +443,7 @@ impl Chat {
                     } else {
                         it.text = wording::apology(&exhausted, &turn.id);
                     }
-                    it.is_final = true;
+                    (it.is_final, it.buttons) = (true, Buttons::Failed);
                 });
                 Played(Ending::Failed { provider, error: error.to_owned() })
             }

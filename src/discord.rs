@@ -1,5 +1,6 @@
 //! The front door: takes what the gateway tells, and sees to it that each message and command gets its answer.
 
+mod buttons;
 mod commands;
 mod events;
 mod gateway;
@@ -174,7 +175,7 @@ impl Door {
         let pace = Pace { edit_interval: settings.chat.edit_interval };
         let (draft, shown) = watch::channel(crate::chat::Draft::default());
         let noted = |part, message| chat.note_part(&turn.id, part, message);
-        let delivery = Delivery::new(rest, &stage, pace, before, noted);
+        let delivery = Delivery::new(rest, &stage, &turn.id, pace, before, noted);
         let play = async move {
             let played = chat.play(turn, &draft).await;
             drop(draft);

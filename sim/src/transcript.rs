@@ -17,7 +17,7 @@
 //!
 //! There are no times and no ids in it, so that two runs give the same text. `↳` marks a reply. What cannot be seen from the
 //! text stands in brackets on a line of its own: `(rewritten)` when what had been shown was replaced by something else,
-//! `(edited)` for a person's message, `(deleted)`, `(pings @everyone)`, files, buttons and reactions.
+//! `(edited)` for a person's message, `(deleted)`, `(pings @everyone)`, files, reactions and, where they are asked for, buttons.
 
 use crate::discord::{Discord, PlaceInfo, PlaceKind, Shown};
 use std::fmt::Write as _;
@@ -27,11 +27,13 @@ use std::fmt::Write as _;
 pub struct Look {
     /// Texts longer than so many characters are shown by their two ends and a count; none shows all.
     pub shorten: Option<usize>,
+    /// Whether buttons are shown, such as `[Regenerate] [👍] [👎] [ℹ️]`: they stand below nearly every answer.
+    pub buttons: bool,
 }
 
 impl Look {
     /// For tests: long texts are shortened to about 400 characters.
-    pub const BRIEF: Self = Self { shorten: Some(400) };
+    pub const BRIEF: Self = Self { shorten: Some(400), buttons: false };
 }
 
 /// What people saw so far, in all places where anything was said, in the order in which these came to be.
@@ -115,7 +117,7 @@ fn lines(shown: &Shown, look: Look) -> Vec<String> {
     for file in &shown.attachments {
         lines.push(format!("(file {file})"));
     }
-    if !shown.buttons.is_empty() {
+    if look.buttons && !shown.buttons.is_empty() {
         let labels: Vec<_> = shown.buttons.iter().map(|(_, label)| format!("[{label}]")).collect();
         lines.push(labels.join(" "));
     }
@@ -210,7 +212,7 @@ mod tests {
 
     #[expect(clippy::needless_pass_by_value, reason = "reads as a literal")]
     fn check(scene: &[Shown], expected: Expect) {
-        expected.assert_eq(&render("#help", scene, Look { shorten: Some(60) }));
+        expected.assert_eq(&render("#help", scene, Look { shorten: Some(60), buttons: true }));
     }
 
     fn ana(id: u64, content: &str) -> Shown {

@@ -7,12 +7,13 @@
 //! channel is gone) ends the turn, so that nobody pays for text that nobody can see.
 
 use super::{
-    rest::{Hook, Rest, RestError},
+    buttons,
+    rest::{Body, Hook, Rest, RestError},
     text,
 };
 use crate::{
-    chat::Draft,
-    message::{ChannelId, MessageId},
+    chat::{Buttons, Draft},
+    message::{ChannelId, MessageId, TurnId},
 };
 use std::{future::Future, time::Duration};
 use tokio::{
@@ -54,7 +55,14 @@ pub(crate) enum Stage {
 pub(crate) struct Part {
     pub(crate) id: MessageId,
     /// What it shows; none when that is not known, after a restart.
-    pub(crate) content: Option<String>,
+    pub(crate) shown: Option<Shown>,
+}
+
+/// What one message of a reply shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) text: String,
+    pub(crate) buttons: Buttons,
 }
 
 /// How a reply is shown.
@@ -68,6 +76,7 @@ pub(crate) struct Pace {
 pub(crate) struct Delivery<'a, Noted> {
     rest: &'a Rest,
     stage: &'a Stage,
+    turn: &'a TurnId,
     pace: Pace,
     parts: Vec<Part>,
     /// Posts made so far, for their nonces: a repeated post must have the same, a new one another.
@@ -87,13 +96,14 @@ where
     pub(crate) fn new(
         rest: &'a Rest,
         stage: &'a Stage,
+        turn: &'a TurnId,
         pace: Pace,
         before: Option<Vec<Part>>,
         noted: Noted,
     ) -> Self {
         let is_doubtful = before.is_some();
         let parts = before.unwrap_or_default();
-        Self { rest, stage, pace, posts: parts.len(), is_doubtful, parts, noted }
+        Self { rest, stage, turn, pace, posts: parts.len(), is_doubtful, parts, noted }
     }
 
     /// Shows the draft until it is final, or its sender is gone: then what is there stays as it is.
@@ -115,7 +125,7 @@ where
             }
             let paced = Instant::now() + self.pace.edit_interval;
             if !now.text.trim().is_empty() {
-                match self.sync(&contents(&now), Instant::now() + LIVE_LIMIT).await {
+                match self.sync(&shown(&now), Instant::now() + LIVE_LIMIT).await {
                     Err(error) if is_final(&error) => return Err(error),
                     // What is lost now is shown by the next edit.
                     Ok(()) | Err(_) => {}
@@ -128,34 +138,34 @@ where
     }
 
     async fn finish(&mut self, draft: &Draft) -> Result<(), RestError> {
-        let contents = contents(draft);
+        let shown = shown(draft);
         let deadline = Instant::now() + FINAL_LIMIT;
-        match self.sync(&contents, deadline).await {
+        match self.sync(&shown, deadline).await {
             Err(error) if !is_final(&error) => {
                 // The messages can't be edited any more; people get the whole answer all the same.
                 self.parts.clear();
-                self.sync(&contents, Instant::now() + FINAL_LIMIT).await
+                self.sync(&shown, Instant::now() + FINAL_LIMIT).await
             }
             ended => ended,
         }
     }
 
-    /// Makes the messages show `contents`: edits what differs, posts what is missing, deletes what is too much.
-    async fn sync(&mut self, contents: &[String], deadline: Instant) -> Result<(), RestError> {
-        for (place, content) in contents.iter().enumerate() {
+    /// Makes the messages show `wanted`: edits what differs, posts what is missing, deletes what is too much.
+    async fn sync(&mut self, wanted: &[Shown], deadline: Instant) -> Result<(), RestError> {
+        for (place, shown) in wanted.iter().enumerate() {
             if place == self.parts.len() {
                 let was_doubtful = std::mem::replace(&mut self.is_doubtful, true);
-                let id = self.post(place, content, deadline).await?;
+                let id = self.post(place, shown, deadline).await?;
                 (self.posts, self.is_doubtful) = (self.posts + 1, false);
-                self.parts.push(Part { id, content: (!was_doubtful).then(|| content.clone()) });
+                self.parts.push(Part { id, shown: (!was_doubtful).then(|| shown.clone()) });
                 (self.noted)(u32::try_from(place).unwrap_or(u32::MAX), id).await;
             }
-            if self.parts[place].content.as_ref() != Some(content) {
-                self.edit(self.parts[place].id, content, deadline).await?;
-                self.parts[place].content = Some(content.clone());
+            if self.parts[place].shown.as_ref() != Some(shown) {
+                self.edit(self.parts[place].id, shown, deadline).await?;
+                self.parts[place].shown = Some(shown.clone());
             }
         }
-        while self.parts.len() > contents.len() {
+        while self.parts.len() > wanted.len() {
             if let Some(part) = self.parts.pop() {
                 self.delete(part.id).await?;
             }
@@ -163,23 +173,27 @@ where
         Ok(())
     }
 
-    async fn post(&self, place: usize, content: &str, deadline: Instant) -> Result<MessageId, RestError> {
+    async fn post(&self, place: usize, shown: &Shown, deadline: Instant) -> Result<MessageId, RestError> {
+        let components = buttons::rows(shown.buttons, self.turn);
+        let body = Body { content: &shown.text, components: &components };
         match self.stage {
             Stage::Channel { channel, question } => {
                 let reply_to = (place == 0).then_some(*question);
                 let nonce = nonce(*question, self.posts);
-                self.rest.create_message(*channel, content, reply_to, &nonce, deadline).await
+                self.rest.create_message(*channel, body, reply_to, &nonce, deadline).await
             }
             // The announcement becomes the first part.
-            Stage::Interaction(hook) if place == 0 => self.rest.edit_response(hook, content, deadline).await,
-            Stage::Interaction(hook) => self.rest.follow_up(hook, content, deadline).await,
+            Stage::Interaction(hook) if place == 0 => self.rest.edit_response(hook, body, deadline).await,
+            Stage::Interaction(hook) => self.rest.follow_up(hook, body, deadline).await,
         }
     }
 
-    async fn edit(&self, id: MessageId, content: &str, deadline: Instant) -> Result<(), RestError> {
+    async fn edit(&self, id: MessageId, shown: &Shown, deadline: Instant) -> Result<(), RestError> {
+        let components = buttons::rows(shown.buttons, self.turn);
+        let body = Body { content: &shown.text, components: &components };
         match self.stage {
-            Stage::Channel { channel, .. } => self.rest.edit_message(*channel, id, content, deadline).await,
-            Stage::Interaction(hook) => self.rest.edit_follow_up(hook, id, content, deadline).await,
+            Stage::Channel { channel, .. } => self.rest.edit_message(*channel, id, body, deadline).await,
+            Stage::Interaction(hook) => self.rest.edit_follow_up(hook, id, body, deadline).await,
         }
     }
 
@@ -229,18 +243,23 @@ async fn next_change(draft: &mut watch::Receiver<Draft>, paced: Instant) -> bool
 }
 
 /// The messages that show a draft (pure).
-fn contents(draft: &Draft) -> Vec<String> {
-    let mut contents = text::parts(&text::tame(&draft.text), LIMIT);
+fn shown(draft: &Draft) -> Vec<Shown> {
+    let mut texts = text::parts(&text::tame(&draft.text), LIMIT);
     if let Some(footer) = &draft.footer {
-        match contents.last_mut() {
+        match texts.last_mut() {
             Some(last) if text::units(last) + 1 + text::units(footer) <= LIMIT => {
                 last.push('\n');
                 last.push_str(footer);
             }
-            Some(_) | None => contents.push(footer.clone()),
+            Some(_) | None => texts.push(footer.clone()),
         }
     }
-    contents
+    let mut shown: Vec<Shown> =
+        texts.into_iter().map(|text| Shown { text, buttons: Buttons::None }).collect();
+    if let Some(last) = shown.last_mut() {
+        last.buttons = draft.buttons;
+    }
+    shown
 }
 
 /// The same for the same post, so that one that was repeated is not doubled; at most 25 characters, as Discord demands.
@@ -277,10 +296,14 @@ mod tests {
             text: text.to_owned(),
             footer: Some("-# answered by beta".to_owned()),
             is_final: true,
+            buttons: Buttons::Answered,
         };
-        assert_eq!(contents(&draft("Hello.")), ["Hello.\n-# answered by beta"]);
+        let texts = |draft| shown(&draft).into_iter().map(|it| it.text).collect::<Vec<_>>();
+        assert_eq!(texts(draft("Hello.")), ["Hello.\n-# answered by beta"]);
         let full = "x".repeat(1990);
-        assert_eq!(contents(&draft(&full)), [full.as_str(), "-# answered by beta"]);
+        assert_eq!(texts(draft(&full)), [full.as_str(), "-# answered by beta"]);
+        let buttons: Vec<Buttons> = shown(&draft(&full)).into_iter().map(|it| it.buttons).collect();
+        assert_eq!(buttons, [Buttons::None, Buttons::Answered], "they stand below the last message");
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod interactions;
 mod shapes;
 
 pub use interactions::{ApplicationId, Hook, InteractionId};
-pub use shapes::{Application, Channel, GatewayBot, Me, Registered, SessionStarts, Tag, ThreadState};
+pub use shapes::{Application, Body, Channel, GatewayBot, Me, Registered, SessionStarts, Tag, ThreadState};
 
 use crate::message::{ChannelId, GuildId, MessageId};
 use call::{Call, Method};
@@ -148,17 +148,17 @@ impl Rest {
     pub async fn create_message(
         &self,
         channel: ChannelId,
-        content: &str,
+        body: impl Into<Body<'_>>,
         reply_to: Option<MessageId>,
         nonce: &str,
         deadline: Instant,
     ) -> Result<MessageId, RestError> {
         let path = format!("channels/{channel}/messages");
-        let call = Call::new(Method::Post, path, deadline).with(&Draft::new(content, reply_to, nonce))?;
+        let call = Call::new(Method::Post, path, deadline).with(&Draft::new(body.into(), reply_to, nonce))?;
         self.send(&call, |it| json::<Created>(it).map(|it| it.id)).await
     }
 
-    /// Puts `content` in the place of what a message says.
+    /// Puts `body` in the place of what a message shows.
     ///
     /// # Errors
     /// See [`RestError`].
@@ -166,11 +166,11 @@ impl Rest {
         &self,
         channel: ChannelId,
         message: MessageId,
-        content: &str,
+        body: impl Into<Body<'_>>,
         deadline: Instant,
     ) -> Result<(), RestError> {
-        let call =
-            Call::to_message(Method::Patch, channel, message, deadline).with(&Edit::new(content, 0))?;
+        let call = Call::to_message(Method::Patch, channel, message, deadline);
+        let call = call.with(&Edit::new(body.into(), 0))?;
         self.send(&call, |_| Some(())).await
     }
 

@@ -46,7 +46,6 @@ struct Seen {
     author: UserId,
     replies_to: Option<MessageId>,
     is_of_command: bool,
-    content: String,
 }
 
 impl Seen {
@@ -57,7 +56,6 @@ impl Seen {
             author: UserId(message.author.id.get()),
             replies_to: replies_to.map(|it| MessageId(it.get())),
             is_of_command: message.interaction_metadata.is_some(),
-            content: message.content.clone(),
         }
     }
 }
@@ -69,16 +67,13 @@ fn reply(mut seen: Vec<Seen>, question: MessageId, me: UserId) -> Vec<Part> {
     while ours.next_if(|it| it.replies_to != Some(question)).is_some() {}
     let first = ours.next();
     let further = ours.take_while(|it| it.replies_to.is_none());
-    first.into_iter().chain(further).map(|it| Part { id: it.id, content: Some(it.content) }).collect()
+    first.into_iter().chain(further).map(|it| Part { id: it.id, shown: None }).collect()
 }
 
 /// What was noted, and what was found besides (pure).
 fn together(known: &[(u32, MessageId)], found: Vec<Part>) -> Vec<Part> {
-    let noted = known.iter().map(|(_, id)| {
-        let content = found.iter().find(|it| it.id == *id).and_then(|it| it.content.clone());
-        Part { id: *id, content }
-    });
-    let mut parts: Vec<Part> = noted.collect();
+    // What they show is not taken from there: their buttons may be those of a turn that runs.
+    let mut parts: Vec<Part> = known.iter().map(|(_, id)| Part { id: *id, shown: None }).collect();
     for part in found {
         if parts.iter().all(|it| it.id != part.id) {
             parts.push(part);
@@ -95,14 +90,7 @@ mod tests {
     const ANA: UserId = UserId(2);
 
     fn seen(id: u64, author: UserId, replies_to: Option<u64>) -> Seen {
-        let content = format!("message {id}");
-        Seen {
-            id: MessageId(id),
-            author,
-            replies_to: replies_to.map(MessageId),
-            is_of_command: false,
-            content,
-        }
+        Seen { id: MessageId(id), author, replies_to: replies_to.map(MessageId), is_of_command: false }
     }
 
     fn ids(parts: &[Part]) -> Vec<u64> {
@@ -129,9 +117,8 @@ mod tests {
 
     #[test]
     fn what_was_noted_stays_first_and_what_was_not_comes_behind() {
-        let part = |id| Part { id: MessageId(id), content: Some("shown".to_owned()) };
+        let part = |id| Part { id: MessageId(id), shown: None };
         let parts = together(&[(0, MessageId(5)), (1, MessageId(6))], vec![part(6), part(7)]);
         assert_eq!(ids(&parts), [5, 6, 7]);
-        assert_eq!(parts[0].content, None, "it was not found, so what it says is not known");
     }
 }

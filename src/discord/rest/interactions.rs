@@ -1,7 +1,7 @@
 //! Answers to slash commands and buttons: they go through a token that the interaction brings, not through the bot's.
 
 use super::{
-    READ, Rest, RestError,
+    Body, READ, Rest, RestError,
     call::{Call, Method},
     gone_is_done,
     shapes::{Created, Edit, NOBODY, SUPPRESS_EMBEDS, json},
@@ -86,18 +86,18 @@ impl Rest {
         }
     }
 
-    /// Puts `content` in the place of the first answer, also of "is thinking".
+    /// Puts `body` in the place of the first answer, also of "is thinking".
     ///
     /// # Errors
     /// See [`RestError`]; `NotFound` when the 15 minutes are over.
     pub async fn edit_response(
         &self,
         hook: &Hook,
-        content: &str,
+        body: impl Into<Body<'_>>,
         deadline: Instant,
     ) -> Result<MessageId, RestError> {
         let call = hook.call(Method::Patch, "/messages/@original", deadline);
-        let call = call.with(&Edit::new(content, hook.flags()))?;
+        let call = call.with(&Edit::new(body.into(), hook.flags()))?;
         self.send(&call, |it| json::<Created>(it).map(|it| it.id)).await
     }
 
@@ -126,14 +126,15 @@ impl Rest {
     pub async fn follow_up(
         &self,
         hook: &Hook,
-        content: &str,
+        body: impl Into<Body<'_>>,
         deadline: Instant,
     ) -> Result<MessageId, RestError> {
-        let call = hook.call(Method::Post, "", deadline).once().with(&Edit::new(content, hook.flags()))?;
+        let call =
+            hook.call(Method::Post, "", deadline).once().with(&Edit::new(body.into(), hook.flags()))?;
         self.send(&call, |it| json::<Created>(it).map(|it| it.id)).await
     }
 
-    /// Puts `content` in the place of what a further answer says.
+    /// Puts `body` in the place of what a further answer shows.
     ///
     /// # Errors
     /// See [`RestError`].
@@ -141,11 +142,11 @@ impl Rest {
         &self,
         hook: &Hook,
         message: MessageId,
-        content: &str,
+        body: impl Into<Body<'_>>,
         deadline: Instant,
     ) -> Result<(), RestError> {
         let call = hook.to_message(Method::Patch, message, deadline);
-        self.send(&call.with(&Edit::new(content, hook.flags()))?, |_| Some(())).await
+        self.send(&call.with(&Edit::new(body.into(), hook.flags()))?, |_| Some(())).await
     }
 
     /// Takes a further answer away.

@@ -3,6 +3,7 @@
 use super::ApplicationId;
 use crate::message::{ChannelId, GuildId, MessageId, UserId};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 /// Links in an answer get no preview: it would fetch what the model made up, and bury the text.
 pub(super) const SUPPRESS_EMBEDS: u64 = 1 << 2;
@@ -14,7 +15,7 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
 
 /// Reads a list, without the items that cannot be read.
 pub(super) fn list<T: DeserializeOwned>(body: &[u8]) -> Option<Vec<T>> {
-    let items: Vec<serde_json::Value> = json(body)?;
+    let items: Vec<Value> = json(body)?;
     Some(items.into_iter().filter_map(|it| serde_json::from_value(it).ok()).collect())
 }
 
@@ -27,10 +28,27 @@ pub(super) struct Nobody {
 /// See [`Nobody`].
 pub(super) const NOBODY: Nobody = Nobody { parse: [] };
 
+/// What a message shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Body<'a> {
+    /// The text, at most 2,000 UTF-16 units.
+    pub content: &'a str,
+    /// Rows of buttons (Discord, *Component Reference*); none takes those away that are there.
+    pub components: &'a [Value],
+}
+
+impl<'a> From<&'a str> for Body<'a> {
+    fn from(content: &'a str) -> Self {
+        Self { content, components: &[] }
+    }
+}
+
 /// A new message.
 #[derive(Serialize)]
 pub(super) struct Draft<'a> {
     content: &'a str,
+    #[serde(skip_serializing_if = "<[Value]>::is_empty")]
+    components: &'a [Value],
     allowed_mentions: Nobody,
     flags: u64,
     nonce: &'a str,
@@ -47,10 +65,11 @@ struct Reference {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(content: &'a str, reply_to: Option<MessageId>, nonce: &'a str) -> Self {
+    pub(super) fn new(body: Body<'a>, reply_to: Option<MessageId>, nonce: &'a str) -> Self {
         let reference = |it: MessageId| Reference { message_id: it.to_string(), fail_if_not_exists: false };
         Self {
-            content,
+            content: body.content,
+            components: body.components,
             allowed_mentions: NOBODY,
             flags: SUPPRESS_EMBEDS,
             nonce,
@@ -60,18 +79,24 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// What a message is to say from now on; also a follow-up to an interaction, which knows no nonce.
+/// What a message is to show from now on; also a follow-up to an interaction, which knows no nonce.
 #[derive(Serialize)]
 pub(super) struct Edit<'a> {
     content: &'a str,
+    components: &'a [Value],
     allowed_mentions: Nobody,
     flags: u64,
 }
 
 impl<'a> Edit<'a> {
     /// `flags`: those the message has besides (Discord wants all of them each time).
-    pub(super) fn new(content: &'a str, flags: u64) -> Self {
-        Self { content, allowed_mentions: NOBODY, flags: flags | SUPPRESS_EMBEDS }
+    pub(super) fn new(body: Body<'a>, flags: u64) -> Self {
+        Self {
+            content: body.content,
+            components: body.components,
+            allowed_mentions: NOBODY,
+            flags: flags | SUPPRESS_EMBEDS,
+        }
     }
 }
 

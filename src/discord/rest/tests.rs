@@ -163,13 +163,13 @@ async fn messages_ping_nobody_and_show_no_previews() {
     check(
         &stage,
         &expect![[r#"
-        POST /api/v10/channels/5/messages {"content":"Hi","allowed_mentions":{"parse":[]},"flags":4,"nonce":"n","enforce_nonce":true,"message_reference":{"message_id":"6","fail_if_not_exists":false}}
-        POST /api/v10/channels/5/messages {"content":"Hello.","allowed_mentions":{"parse":[]},"flags":4,"nonce":"turn-1","enforce_nonce":true}
-        PATCH /api/v10/channels/5/messages/6 {"content":"Hello, Ana.","allowed_mentions":{"parse":[]},"flags":4}
-        DELETE /api/v10/channels/5/messages/6 
-        POST /api/v10/channels/5/typing 
-        POST /api/v10/channels/5/messages/6/threads {"name":"A thread"}
-    "#]],
+            POST /api/v10/channels/5/messages {"content":"Hi","allowed_mentions":{"parse":[]},"flags":4,"nonce":"n","enforce_nonce":true,"message_reference":{"message_id":"6","fail_if_not_exists":false}}
+            POST /api/v10/channels/5/messages {"content":"Hello.","allowed_mentions":{"parse":[]},"flags":4,"nonce":"turn-1","enforce_nonce":true}
+            PATCH /api/v10/channels/5/messages/6 {"content":"Hello, Ana.","components":[],"allowed_mentions":{"parse":[]},"flags":4}
+            DELETE /api/v10/channels/5/messages/6 
+            POST /api/v10/channels/5/typing 
+            POST /api/v10/channels/5/messages/6/threads {"name":"A thread"}
+        "#]],
     );
     let seen = stage.seen();
     assert!(seen.iter().all(|it| it.header("authorization") == Some("Bot s3cret")));
@@ -192,15 +192,15 @@ async fn interactions_are_answered_by_their_token_alone() {
     check(
         &stage,
         &expect![[r#"
-        POST /api/v10/interactions/3/t0ken/callback {"data":{"allowed_mentions":{"parse":[]},"content":"Hi @everyone","flags":68},"type":4}
-        POST /api/v10/interactions/4/t0ken/callback {"data":{"flags":64},"type":5}
-        PATCH /api/v10/webhooks/9/t0ken/messages/@original {"content":"One","allowed_mentions":{"parse":[]},"flags":68}
-        POST /api/v10/webhooks/9/t0ken {"content":"Two","allowed_mentions":{"parse":[]},"flags":68}
-        PATCH /api/v10/webhooks/9/t0ken/messages/6 {"content":"Three","allowed_mentions":{"parse":[]},"flags":68}
-        DELETE /api/v10/webhooks/9/t0ken/messages/6 
-        GET /api/v10/webhooks/9/t0ken/messages/@original 
-        DELETE /api/v10/webhooks/9/t0ken/messages/@original 
-    "#]],
+            POST /api/v10/interactions/3/t0ken/callback {"data":{"allowed_mentions":{"parse":[]},"content":"Hi @everyone","flags":68},"type":4}
+            POST /api/v10/interactions/4/t0ken/callback {"data":{"flags":64},"type":5}
+            PATCH /api/v10/webhooks/9/t0ken/messages/@original {"content":"One","components":[],"allowed_mentions":{"parse":[]},"flags":68}
+            POST /api/v10/webhooks/9/t0ken {"content":"Two","components":[],"allowed_mentions":{"parse":[]},"flags":68}
+            PATCH /api/v10/webhooks/9/t0ken/messages/6 {"content":"Three","components":[],"allowed_mentions":{"parse":[]},"flags":68}
+            DELETE /api/v10/webhooks/9/t0ken/messages/6 
+            GET /api/v10/webhooks/9/t0ken/messages/@original 
+            DELETE /api/v10/webhooks/9/t0ken/messages/@original 
+        "#]],
     );
     assert!(stage.seen().iter().all(|it| it.header("authorization").is_none()));
     assert!(!format!("{rest:?} {hook:?}").contains("t0ken") && !format!("{rest:?}").contains("s3cret"));
