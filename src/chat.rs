@@ -315,18 +315,7 @@ impl Chat {
         let cancel = CancellationToken::new();
         let registered = self.under_way.register(&id, &inbound, cancel.clone());
         let ticket = Some(ticket);
-        Turn {
-            id,
-            inbound,
-            parts,
-            cancel,
-            span,
-            ticket,
-            guard: None,
-            again,
-            registered,
-            _running: running,
-        }
+        Turn { id, inbound, parts, cancel, span, ticket, guard: None, again, registered, _running: running }
     }
 
     /// Waits for the conversation's lane.

@@ -181,7 +181,8 @@ impl Door {
         let pace = Pace { edit_interval: settings.chat.edit_interval };
         let (draft, shown) = watch::channel(crate::chat::Draft::default());
         let noted = |part, message| chat.note_part(&turn.id, part, message);
-        let delivery = Delivery::new(rest, &stage, &turn.id, pace, before, noted).far_from_its_question(turn.is_again());
+        let delivery =
+            Delivery::new(rest, &stage, &turn.id, pace, before, noted).far_from_its_question(turn.is_again());
         let play = async move {
             let played = chat.play(turn, &draft).await;
             drop(draft);

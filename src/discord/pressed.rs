@@ -17,9 +17,7 @@ use crate::{
         Begun, Buttons, Turn,
         again::{Asked, Press, Presser, Stop},
     },
-    message::{
-        ChannelId, GuildId, Inbound, MessageId, Speaker, Trigger, TurnId, UnixMillis, UserId,
-    },
+    message::{ChannelId, GuildId, Inbound, MessageId, Speaker, Trigger, TurnId, UnixMillis, UserId},
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -165,7 +163,15 @@ impl Door {
         let me = self.inner.me.get().copied()?;
         let here = match question.guild_id {
             Some(_) => self.inner.places.find(&self.inner.rest, question.channel_id).await.ok()?,
-            None => return inbound::read(message, me, &self.whereabouts(message).await, question.trigger, question.received_at),
+            None => {
+                return inbound::read(
+                    message,
+                    me,
+                    &self.whereabouts(message).await,
+                    question.trigger,
+                    question.received_at,
+                );
+            }
         };
         let mut whole = inbound::read(message, me, &here, question.trigger, question.received_at)?;
         if let Some(opening) = &mut whole.opening {
@@ -201,7 +207,10 @@ impl Door {
         responded.is_ok()
     }
 
-    async fn within<E: std::fmt::Display>(&self, sentence: impl Future<Output = Result<String, E>>) -> String {
+    async fn within<E: std::fmt::Display>(
+        &self,
+        sentence: impl Future<Output = Result<String, E>>,
+    ) -> String {
         match timeout(ANSWER_WITHIN, sentence).await {
             Ok(Ok(sentence)) => sentence,
             Ok(Err(failure)) => {
@@ -240,7 +249,9 @@ fn is_private(it: &ComponentInteraction) -> bool {
 
 /// Whether the message can be reached by the press's token only.
 fn is_hooked(it: &ComponentInteraction) -> bool {
-    let sees = it.app_permissions.is_none_or(|it| it.intersects(Permissions::VIEW_CHANNEL | Permissions::ADMINISTRATOR));
+    let sees = it
+        .app_permissions
+        .is_none_or(|it| it.intersects(Permissions::VIEW_CHANNEL | Permissions::ADMINISTRATOR));
     is_private(it) || (it.guild_id.is_some() && !sees)
 }
 
@@ -269,9 +280,17 @@ pub(super) fn stage(turn: &Turn, hook: Option<Hook>) -> Stage {
 
 /// The messages that a turn took over, and those that a process which died had posted behind them: all of these reply to the
 /// question, since others may have spoken in between.
-pub(super) async fn parts(rest: &Rest, stage: &Stage, turn: &Turn, me: Option<UserId>, is_resumed: bool) -> Vec<Part> {
+pub(super) async fn parts(
+    rest: &Rest,
+    stage: &Stage,
+    turn: &Turn,
+    me: Option<UserId>,
+    is_resumed: bool,
+) -> Vec<Part> {
     let mut parts: Vec<Part> = turn.parts.iter().map(|(_, id)| Part { id: *id, shown: None }).collect();
-    let (Stage::Channel { channel, question }, Some(me), true) = (stage, me, is_resumed) else { return parts };
+    let (Stage::Channel { channel, question }, Some(me), true) = (stage, me, is_resumed) else {
+        return parts;
+    };
     let since = posted_after(turn.inbound.received_at);
     match rest.messages::<Message>(*channel, Page::After(since), READ).await {
         Ok(mut messages) => {

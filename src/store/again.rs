@@ -113,10 +113,11 @@ impl Store {
         .bind(&newest)
         .fetch_optional(&self.reader)
         .await?;
-        let earlier = sqlx::query_scalar("SELECT text FROM messages WHERE turn_id = ? AND role = 'assistant'")
-            .bind(&newest)
-            .fetch_optional(&self.reader)
-            .await?;
+        let earlier =
+            sqlx::query_scalar("SELECT text FROM messages WHERE turn_id = ? AND role = 'assistant'")
+                .bind(&newest)
+                .fetch_optional(&self.reader)
+                .await?;
         let turn = TurnId(newest);
         Ok(Some(Asked {
             answered_by: self.answered_by(&turn).await?.map(|(_, provider)| provider),
@@ -233,10 +234,8 @@ impl Store {
             "{BACK} SELECT t.id, t.provider FROM turns t JOIN back b ON t.id = b.id
              WHERE t.state = 'answered' AND t.provider IS NOT NULL"
         );
-        let row: Option<(String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(query))
-            .bind(&turn.0)
-            .fetch_optional(&self.reader)
-            .await?;
+        let row: Option<(String, String)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(&turn.0).fetch_optional(&self.reader).await?;
         Ok(row.map(|(id, provider)| (TurnId(id), provider)))
     }
 }
@@ -258,7 +257,10 @@ async fn hand_over(
         parts.clear(); // The press reaches its own message alone.
     }
     parts.push(below);
-    sqlx::query("DELETE FROM reply_parts WHERE turn_id = ?").bind(&press.replaces.0).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM reply_parts WHERE turn_id = ?")
+        .bind(&press.replaces.0)
+        .execute(&mut **tx)
+        .await?;
     for (part, message) in (0_i64..).zip(parts) {
         sqlx::query("INSERT INTO reply_parts (turn_id, part, message_id) VALUES (?, ?, ?)")
             .bind(&turn.0)

@@ -92,7 +92,9 @@ pub(crate) fn voted(change: Change, liked: bool) -> String {
 pub(crate) fn behind(attempts: &[Attempt], pin: Option<&Pin>, turn: &TurnId) -> String {
     let mut out = String::from("**Behind this answer**");
     if attempts.is_empty() {
-        out.push_str("\nNobody was asked for it: it was known already, or asked by somebody else at the same time.");
+        out.push_str(
+            "\nNobody was asked for it: it was known already, or asked by somebody else at the same time.",
+        );
     }
     let left_out = attempts.len().saturating_sub(CALLS);
     if left_out > 0 {
