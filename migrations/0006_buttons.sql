@@ -13,6 +13,8 @@ ALTER TABLE turns ADD COLUMN hooked INTEGER NOT NULL DEFAULT 0 CHECK (hooked IN 
 -- A turn is replaced once, however often somebody presses.
 CREATE UNIQUE INDEX turns_by_replaced ON turns (replaces) WHERE replaces IS NOT NULL;
 
+CREATE INDEX turns_by_question ON turns (question_id) WHERE question_id IS NOT NULL;
+
 -- The attempt that gave the answer; step and model are unknown where the answer was known already, and no call was made.
 ALTER TABLE feedback ADD COLUMN step INTEGER;
 ALTER TABLE feedback ADD COLUMN provider TEXT;

@@ -45,10 +45,7 @@ impl Door {
         let response = match button {
             Button::Stop => self.stop(&it, &turn, &by).await,
             Button::Again | Button::Regenerate => return self.ask_again(&it, button, &turn, &by, at).await,
-            Button::Up | Button::Down => {
-                let liked = button == Button::Up;
-                commands::privately(&self.within(chat.vote(&turn, by.user.id, liked, at)).await)
-            }
+            Button::Up | Button::Down => return self.vote(&it, button == Button::Up, &turn, &by, at).await,
             Button::Info => commands::privately(&self.within(chat.behind(&turn, channel, guild, at)).await),
         };
         self.respond(&it, &response).await;
@@ -66,6 +63,27 @@ impl Door {
                 commands::privately(&self.inner.chat.command_failed())
             }
             Err(_) => commands::privately(&self.inner.chat.command_failed()),
+        }
+    }
+
+    /// A vote is acknowledged first: the same press heard twice must not take it back.
+    async fn vote(
+        &self,
+        it: &ComponentInteraction,
+        liked: bool,
+        turn: &TurnId,
+        by: &Presser,
+        at: UnixMillis,
+    ) {
+        if !self.respond(it, &commands::announced(true)).await {
+            return;
+        }
+        let sentence = self.within(self.inner.chat.vote(turn, by.user.id, liked, at)).await;
+        let hook = Hook { is_ephemeral: true, ..hook(it) };
+        let rest = &self.inner.rest;
+        if let Err(failure) = rest.edit_response(&hook, sentence.as_str(), Instant::now() + WORD_LIMIT).await
+        {
+            warn!(error = %failure, "a sentence could not be said");
         }
     }
 

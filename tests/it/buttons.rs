@@ -566,3 +566,60 @@ async fn killed_in_the_middle_of_another_answer() {
     assert_eq!(after[0].id, first[0].id, "in the same message");
     assert_eq!(home.column("SELECT role FROM messages").await, ["user", "assistant"]);
 }
+
+/// The answer to a command can't be gone on with after a crash, since what entitled to it is gone. It can be tried again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ask_that_a_crash_cut_off_can_be_tried_again() {
+    let home = Home::new("alpha: 'Once upon a time there was a lighthouse that' stall after=8").await;
+    let (discord, harbour) = (&home.stage.discord, home.stage.discord.channel("harbour"));
+    let bot = home.serve(&[]).await;
+    until("the commands are there", async || (!discord.commands().is_empty()).then_some(())).await;
+    discord.slash("ana", harbour, "/ask prompt:a story").unwrap();
+    home.shown(harbour, "there was a lighthouse").await;
+    bot.kill().await;
+
+    home.stage.providers.set("alpha", "'The lighthouse spoke.'").expect("it can be healed");
+    let bot = home.serve(&[]).await;
+    let states = async |wanted: &[&str]| {
+        (home.column("SELECT state FROM turns ORDER BY rowid").await == wanted).then_some(())
+    };
+    until("the turn is given up", async || states(&["failed"]).await).await;
+    let reply = || discord.messages(harbour).into_iter().rfind(|it| it.bot && !it.ephemeral).unwrap();
+    for wanted in ["[Stop]", "[Try again][ℹ️]"] {
+        until(wanted, async || (labels(&reply()) == wanted).then_some(())).await;
+        let id = reply().buttons[0].0.clone();
+        discord.click("ana", reply().id, &id).unwrap();
+    }
+    until("it is answered", async || states(&["failed", "answered"]).await).await;
+    assert_eq!(home.answers(harbour), ["The lighthouse spoke."]);
+    let ended = bot.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_asked_again_while_the_bot_stops() {
+    let home =
+        Home::new("alpha: 'One.' then 'Once upon a time there was a lighthouse that' stall after=8").await;
+    let (discord, harbour) = (&home.stage.discord, home.stage.discord.channel("harbour"));
+    let bot = home.serve(&[]).await;
+    discord.say("ana", harbour, "@neverdark one", None);
+    home.shown(harbour, "One.").await;
+    let newest = |label: &str| {
+        let all = discord.messages(harbour).into_iter().rev();
+        all.filter_map(|it| Some((it.id, it.buttons.iter().find(|it| it.1 == label)?.0.clone()))).next()
+    };
+    let (message, regenerate) = until("it is whole", async || newest("Regenerate")).await;
+    discord.say("ben", harbour, "@neverdark two", None);
+    home.shown(harbour, "there was a lighthouse").await;
+    bot.signal("TERM");
+    bot.logged("stopping").await;
+    discord.click("ana", message, &regenerate).unwrap();
+    home.shown(harbour, "I am about to restart.").await;
+    // But whoever need not be waited for can be told so.
+    let (message, stop) = newest("Stop").unwrap();
+    discord.click("ben", message, &stop).unwrap();
+    let ended = bot.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    home.shown(harbour, "-# stopped by ben").await;
+    assert_eq!(home.column("SELECT state FROM turns ORDER BY rowid").await, ["answered", "cancelled"]);
+}
