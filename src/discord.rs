@@ -20,7 +20,7 @@ use crate::{
 use commands::Command;
 pub use gateway::GatewayFailure;
 use inbound::Verdict;
-use outbound::{Delivery, Pace, Stage};
+use outbound::{Delivery, Pace, Pacers, Stage};
 use places::{Places, Whereabouts};
 use rest::{ApplicationId, Hook, InteractionId, Rest};
 use secrecy::SecretString;
@@ -72,6 +72,7 @@ struct Inner {
     rest: Rest,
     settings: Settings,
     places: Places,
+    pacers: Pacers,
     me: SetOnce<UserId>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -97,6 +98,7 @@ impl Door {
             rest,
             settings,
             places: Places::default(),
+            pacers: Pacers::default(),
             me: SetOnce::new(),
             tasks,
             closing,
@@ -178,7 +180,8 @@ impl Door {
             () = hang_up.cancelled() => return,
             before = before => before,
         };
-        let pace = Pace { edit_interval: settings.chat.edit_interval };
+        let (edit_interval, max_parts) = (settings.chat.edit_interval, settings.chat.max_parts as usize);
+        let pace = Pace { edit_interval, max_parts, pacer: stage.pacer(&self.inner.pacers) };
         let (draft, shown) = watch::channel(crate::chat::Draft::default());
         let noted = |part, message| chat.note_part(&turn.id, part, message);
         let delivery =

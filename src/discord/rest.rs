@@ -13,21 +13,32 @@
 //! once without waiting its turn.
 
 mod call;
+mod gate;
 mod interactions;
+mod multipart;
+mod refusals;
+mod replies;
 mod shapes;
 
+pub use gate::{Permit, Urgency};
 pub use interactions::{ApplicationId, Hook, InteractionId};
+pub use multipart::File;
+pub use replies::Target;
 pub use shapes::{Application, Body, Channel, GatewayBot, Me, Registered, SessionStarts, Tag, ThreadState};
 
 use crate::message::{ChannelId, GuildId, MessageId};
 use call::{Call, Method};
+use gate::Gate;
+use refusals::Refusals;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
-use shapes::{Created, Draft, Edit, Thread, Threads, json, list};
-use std::{sync::Mutex, time::Duration};
+use shapes::{Thread, Threads, json, list};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::time::Instant;
-use twilight_http_ratelimiting::RateLimiter;
 
 /// How long a question to Discord may take: a person waits for what depends on it.
 const READ: Duration = Duration::from_secs(10);
@@ -109,15 +120,14 @@ pub struct Rest {
     base: String,
     /// Marked as sensitive, so that its `Debug` hides it.
     authorization: HeaderValue,
-    limiter: RateLimiter,
-    /// Until when Discord wants nothing at all from this bot.
-    paused: Mutex<Option<Instant>>,
+    gate: Arc<Gate>,
+    refusals: Mutex<Refusals>,
     rng: Mutex<fastrand::Rng>,
 }
 
 impl Rest {
-    /// A client for the API at `origin` (`https://discord.com`, a proxy or a simulator). Must be called within a Tokio
-    /// runtime. `client` should follow no redirects and repeat nothing by itself.
+    /// A client for the API at `origin` (`https://discord.com`, a proxy or a simulator). `client` should follow no redirects
+    /// and repeat nothing by itself.
     ///
     /// # Errors
     /// `Unauthorized` when the token has characters that no token has.
@@ -134,8 +144,8 @@ impl Rest {
             client,
             base: format!("{}/api/v10/", origin.trim_end_matches('/')),
             authorization,
-            limiter: RateLimiter::default(),
-            paused: Mutex::new(None),
+            gate: Arc::default(),
+            refusals: Mutex::default(),
             rng: Mutex::new(rng),
         })
     }
@@ -153,9 +163,8 @@ impl Rest {
         nonce: &str,
         deadline: Instant,
     ) -> Result<MessageId, RestError> {
-        let path = format!("channels/{channel}/messages");
-        let call = Call::new(Method::Post, path, deadline).with(&Draft::new(body.into(), reply_to, nonce))?;
-        self.send(&call, |it| json::<Created>(it).map(|it| it.id)).await
+        let target = Target::Create { channel, reply_to, nonce: nonce.to_owned() };
+        self.show(&target, body.into(), None, deadline).await
     }
 
     /// Puts `body` in the place of what a message shows.
@@ -169,9 +178,7 @@ impl Rest {
         body: impl Into<Body<'_>>,
         deadline: Instant,
     ) -> Result<(), RestError> {
-        let call = Call::to_message(Method::Patch, channel, message, deadline);
-        let call = call.with(&Edit::new(body.into(), 0))?;
-        self.send(&call, |_| Some(())).await
+        self.show(&Target::Edit { channel, message }, body.into(), None, deadline).await.map(drop)
     }
 
     /// Deletes a message; it is well when it was deleted already.
@@ -188,8 +195,8 @@ impl Rest {
     /// # Errors
     /// See [`RestError`].
     pub async fn trigger_typing(&self, channel: ChannelId) -> Result<(), RestError> {
-        let path = format!("channels/{channel}/typing");
-        self.send(&Call::new(Method::Post, path, Instant::now() + TYPING), |_| Some(())).await
+        let call = Call::to_channel(Method::Post, channel, "typing", Instant::now() + TYPING);
+        self.send(&call.urgent(Urgency::Courtesy), |_| Some(())).await
     }
 
     /// One message, as the type that the caller reads messages with.
