@@ -172,7 +172,8 @@ impl Door {
             () = hang_up.cancelled() => return,
             before = before => before,
         };
-        let pace = Pace { edit_interval: settings.chat.edit_interval };
+        let ChatConfig { edit_interval, trusted_links, .. } = &settings.chat;
+        let pace = Pace { edit_interval: *edit_interval, trusted_links };
         let (draft, shown) = watch::channel(crate::chat::Draft::default());
         let noted = |part, message| chat.note_part(&turn.id, part, message);
         let delivery = Delivery::new(rest, &stage, &turn.id, pace, before, noted);

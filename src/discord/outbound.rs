@@ -67,9 +67,11 @@ pub(crate) struct Shown {
 
 /// How a reply is shown.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct Pace<'a> {
     /// The least time between two edits of the growing text.
     pub(crate) edit_interval: Duration,
+    /// Hosts whose links are shown as the model wrote them.
+    pub(crate) trusted_links: &'a [String],
 }
 
 /// A reply being shown.
@@ -77,7 +79,7 @@ pub(crate) struct Delivery<'a, Noted> {
     rest: &'a Rest,
     stage: &'a Stage,
     turn: &'a TurnId,
-    pace: Pace,
+    pace: Pace<'a>,
     parts: Vec<Part>,
     /// Posts made so far, for their nonces: a repeated post must have the same, a new one another.
     posts: usize,
@@ -97,7 +99,7 @@ where
         rest: &'a Rest,
         stage: &'a Stage,
         turn: &'a TurnId,
-        pace: Pace,
+        pace: Pace<'a>,
         before: Option<Vec<Part>>,
         noted: Noted,
     ) -> Self {
@@ -125,7 +127,7 @@ where
             }
             let paced = Instant::now() + self.pace.edit_interval;
             if !now.text.trim().is_empty() {
-                match self.sync(&shown(&now), Instant::now() + LIVE_LIMIT).await {
+                match self.sync(&shown(&now, self.pace.trusted_links), Instant::now() + LIVE_LIMIT).await {
                     Err(error) if is_final(&error) => return Err(error),
                     // What is lost now is shown by the next edit.
                     Ok(()) | Err(_) => {}
@@ -138,7 +140,7 @@ where
     }
 
     async fn finish(&mut self, draft: &Draft) -> Result<(), RestError> {
-        let shown = shown(draft);
+        let shown = shown(draft, self.pace.trusted_links);
         let deadline = Instant::now() + FINAL_LIMIT;
         match self.sync(&shown, deadline).await {
             Err(error) if !is_final(&error) => {
@@ -243,8 +245,8 @@ async fn next_change(draft: &mut watch::Receiver<Draft>, paced: Instant) -> bool
 }
 
 /// The messages that show a draft (pure).
-fn shown(draft: &Draft) -> Vec<Shown> {
-    let mut texts = text::parts(&text::tame(&draft.text), LIMIT);
+fn shown(draft: &Draft, trusted_links: &[String]) -> Vec<Shown> {
+    let mut texts = text::messages(&draft.text, trusted_links, LIMIT);
     if let Some(footer) = &draft.footer {
         match texts.last_mut() {
             Some(last) if text::units(last) + 1 + text::units(footer) <= LIMIT => {
@@ -298,11 +300,11 @@ mod tests {
             is_final: true,
             buttons: Buttons::Answered,
         };
-        let texts = |draft| shown(&draft).into_iter().map(|it| it.text).collect::<Vec<_>>();
+        let texts = |draft| shown(&draft, &[]).into_iter().map(|it| it.text).collect::<Vec<_>>();
         assert_eq!(texts(draft("Hello.")), ["Hello.\n-# answered by beta"]);
         let full = "x".repeat(1990);
         assert_eq!(texts(draft(&full)), [full.as_str(), "-# answered by beta"]);
-        let buttons: Vec<Buttons> = shown(&draft(&full)).into_iter().map(|it| it.buttons).collect();
+        let buttons: Vec<Buttons> = shown(&draft(&full), &[]).into_iter().map(|it| it.buttons).collect();
         assert_eq!(buttons, [Buttons::None, Buttons::Answered], "they stand below the last message");
     }
 
