@@ -2,6 +2,7 @@
 
 pub mod choices;
 mod context;
+pub mod lacking;
 mod lanes;
 mod running;
 mod wording;

@@ -14,6 +14,7 @@
 
 mod call;
 mod interactions;
+mod rights;
 mod shapes;
 
 pub use interactions::{ApplicationId, Hook, InteractionId};
@@ -141,7 +142,8 @@ impl Rest {
     }
 
     /// Posts a message that pings nobody and shows no previews. `nonce` (at most 25 characters, Discord's limit) must be
-    /// this message's own: with the same one, Discord gives back the message that it already has.
+    /// this message's own: with the same one, Discord gives back the message that it already has. Where the bot may not read the
+    /// history, it is posted without being a reply.
     ///
     /// # Errors
     /// See [`RestError`].
@@ -153,9 +155,20 @@ impl Rest {
         nonce: &str,
         deadline: Instant,
     ) -> Result<MessageId, RestError> {
-        let path = format!("channels/{channel}/messages");
-        let call = Call::new(Method::Post, path, deadline).with(&Draft::new(body.into(), reply_to, nonce))?;
-        self.send(&call, |it| json::<Created>(it).map(|it| it.id)).await
+        /// The bot may not read the history, and so not point at a message of it.
+        const NO_REPLIES: u32 = 160_002;
+        let (path, body) = (format!("channels/{channel}/messages"), body.into());
+        let call =
+            Call::new(Method::Post, path.clone(), deadline).with(&Draft::new(body, reply_to, nonce))?;
+        match self.send(&call, |it| json::<Created>(it).map(|it| it.id)).await {
+            Err(
+                RestError::Invalid { code: NO_REPLIES, .. } | RestError::Forbidden { code: NO_REPLIES, .. },
+            ) if reply_to.is_some() => {
+                let call = Call::new(Method::Post, path, deadline).with(&Draft::new(body, None, nonce))?;
+                self.send(&call, |it| json::<Created>(it).map(|it| it.id)).await
+            }
+            posted => posted,
+        }
     }
 
     /// Puts `body` in the place of what a message shows.
