@@ -3,6 +3,7 @@
 pub mod again;
 pub mod choices;
 mod context;
+pub mod lacking;
 mod lanes;
 mod rated;
 mod running;

@@ -1,11 +1,13 @@
 //! The front door: takes what the gateway tells, and sees to it that each message and command gets its answer.
 
+mod access;
 mod buttons;
 mod commands;
 mod events;
 mod gateway;
 mod inbound;
 mod outbound;
+mod permissions;
 mod places;
 mod pressed;
 pub mod rest;
@@ -17,6 +19,7 @@ use crate::{
     config::{ChatConfig, RegisterCommands},
     message::{ChannelId, GuildId, Inbound, MessageId, Place, Quoted, Trigger, UnixMillis, UserId},
 };
+pub use access::missing_in;
 use commands::Command;
 pub use gateway::GatewayFailure;
 use inbound::Verdict;
@@ -134,6 +137,9 @@ impl Door {
                 trigger
             }
         };
+        if !self.may_answer(&message) {
+            return;
+        }
         let Some(mut inbound) = inbound::read(&message, me, &here, trigger, received_at) else { return };
         if let Some(opening) = &mut inbound.opening {
             opening.starter = self.starter(&inbound.message_id, inbound.channel_id, &here, me).await;
@@ -181,7 +187,8 @@ impl Door {
             before = before => before,
         };
         let (edit_interval, max_parts) = (settings.chat.edit_interval, settings.chat.max_parts as usize);
-        let pace = Pace { edit_interval, max_parts, pacer: stage.pacer(&self.inner.pacers) };
+        let (trusted_links, pacer) = (&*settings.chat.trusted_links, stage.pacer(&self.inner.pacers));
+        let pace = Pace { edit_interval, max_parts, trusted_links, pacer };
         let (draft, shown) = watch::channel(crate::chat::Draft::default());
         let noted = |part, message| chat.note_part(&turn.id, part, message);
         let delivery =
@@ -279,7 +286,10 @@ impl Door {
         let token = SecretString::from(it.token.clone());
         let response = match &command {
             Command::Ask { private, .. } => commands::announced(*private),
-            other => commands::privately(&commands::answer(&self.inner.chat, &it, other, at).await),
+            other => {
+                let lacking = if *other == Command::Status { self.lacking(&it) } else { String::new() };
+                commands::privately(&(commands::answer(&self.inner.chat, &it, other, at).await + &lacking))
+            }
         };
         if let Err(failure) = rest.respond(InteractionId(it.id.get()), &token, &response).await {
             warn!(error = %failure, command = it.data.name, "a command could not be answered");

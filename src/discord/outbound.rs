@@ -12,7 +12,7 @@ mod plan;
 use super::{
     buttons,
     pressed::UNKNOWN_MESSAGE,
-    rest::{Body, File, Hook, Permit, Rest, RestError, Target, Urgency},
+    rest::{Body, File, Hook, NO_REPLIES, Permit, Rest, RestError, Target, Urgency},
     text,
 };
 use crate::{
@@ -92,11 +92,13 @@ pub(crate) struct Shown {
 
 /// How a reply is shown.
 #[derive(Clone, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct Pace<'a> {
     /// The least time between two edits of growing texts in a channel.
     pub(crate) edit_interval: Duration,
     /// The most messages.
     pub(crate) max_parts: usize,
+    /// Hosts whose links are shown as the model wrote them.
+    pub(crate) trusted_links: &'a [String],
     /// Whom it shares its edits with.
     pub(crate) pacer: Arc<Pacer>,
 }
@@ -106,7 +108,7 @@ pub(crate) struct Delivery<'a, Noted> {
     rest: &'a Rest,
     stage: &'a Stage,
     turn: &'a TurnId,
-    pace: Pace,
+    pace: Pace<'a>,
     parts: Vec<Part>,
     /// Posts made so far, for their nonces: a repeated post must have the same, a new one another.
     posts: usize,
@@ -134,7 +136,7 @@ where
         rest: &'a Rest,
         stage: &'a Stage,
         turn: &'a TurnId,
-        pace: Pace,
+        pace: Pace<'a>,
         before: Option<Vec<Part>>,
         noted: Noted,
     ) -> Self {
@@ -214,12 +216,17 @@ where
         }
     }
 
+    /// What its messages are to show, `most` of them.
+    fn wanted(&self, draft: &Draft, most: usize) -> Vec<Shown> {
+        plan::shown(draft, self.pace.trusted_links, most)
+    }
+
     /// What is to be done about a growing draft. Without words what is there stays: they come.
     fn next(&self, draft: &Draft) -> Option<Step> {
         if draft.text.trim().is_empty() {
             return None;
         }
-        plan::next(&self.parts, &plan::shown(draft, self.pace.max_parts))
+        plan::next(&self.parts, &self.wanted(draft, self.pace.max_parts))
     }
 
     /// Waits until a live step may be done; nothing was sent when this is dropped.
@@ -242,7 +249,7 @@ where
 
     /// Does a live step in one try, with what is newest now; nothing if something else is to be done by now.
     async fn take(&mut self, step: Step, draft: &Draft, permit: Option<Permit>) -> Result<(), RestError> {
-        let mut wanted = plan::shown(draft, self.pace.max_parts);
+        let mut wanted = self.wanted(draft, self.pace.max_parts);
         if draft.is_final || plan::next(&self.parts, &wanted) != Some(step) {
             return Ok(());
         }
@@ -263,7 +270,7 @@ where
     async fn finish(&mut self, draft: &Draft) -> Result<(), RestError> {
         let mut most = self.pace.max_parts;
         let mut ended = self.settle(draft, most).await;
-        let has_file = plan::shown(draft, most).iter().any(|it| it.has_file);
+        let has_file = self.wanted(draft, most).iter().any(|it| it.has_file);
         if has_file && matches!(ended, Err(RestError::Forbidden { .. } | RestError::Invalid { .. })) {
             // It may be the file that is refused: then everything is a message.
             most = usize::MAX;
@@ -283,7 +290,7 @@ where
     /// Makes the messages show all of a final draft.
     async fn settle(&mut self, draft: &Draft, most: usize) -> Result<(), RestError> {
         let deadline = Instant::now() + FINAL_LIMIT;
-        let wanted = plan::shown(draft, most);
+        let wanted = self.wanted(draft, most);
         while let Some(step) = plan::next(&self.parts, &wanted) {
             let (Step::Edit(place) | Step::Post(place)) = step else {
                 self.delete_last().await?;
@@ -320,7 +327,9 @@ where
     ) -> Result<(), RestError> {
         let id = match done {
             Ok(id) => id,
-            Err(RestError::Invalid { code: 160_002, .. }) if !self.is_loose => {
+            Err(
+                RestError::Invalid { code: NO_REPLIES, .. } | RestError::Forbidden { code: NO_REPLIES, .. },
+            ) if !self.is_loose => {
                 // It may speak but not read the history, and so not reply to what is in it.
                 (self.is_loose, self.is_doubtful) = (true, was_doubtful);
                 return Ok(());

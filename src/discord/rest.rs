@@ -18,6 +18,7 @@ mod interactions;
 mod multipart;
 mod refusals;
 mod replies;
+mod rights;
 mod shapes;
 
 pub use gate::{Permit, Urgency};
@@ -40,6 +41,8 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// Discord: the bot may not read the history, and so not point at a message of it.
+pub(super) const NO_REPLIES: u32 = 160_002;
 /// How long a question to Discord may take: a person waits for what depends on it.
 const READ: Duration = Duration::from_secs(10);
 /// Typing is a courtesy; when it comes later than this, the answer is there.
@@ -151,7 +154,8 @@ impl Rest {
     }
 
     /// Posts a message that pings nobody and shows no previews. `nonce` (at most 25 characters, Discord's limit) must be
-    /// this message's own: with the same one, Discord gives back the message that it already has.
+    /// this message's own: with the same one, Discord gives back the message that it already has. Where the bot may not read the
+    /// history, it is posted without being a reply.
     ///
     /// # Errors
     /// See [`RestError`].
@@ -163,8 +167,14 @@ impl Rest {
         nonce: &str,
         deadline: Instant,
     ) -> Result<MessageId, RestError> {
-        let target = Target::Create { channel, reply_to, nonce: nonce.to_owned() };
-        self.show(&target, body.into(), None, deadline).await
+        let body = body.into();
+        let create = |reply_to| Target::Create { channel, reply_to, nonce: nonce.to_owned() };
+        match self.show(&create(reply_to), body, None, deadline).await {
+            Err(
+                RestError::Invalid { code: NO_REPLIES, .. } | RestError::Forbidden { code: NO_REPLIES, .. },
+            ) if reply_to.is_some() => self.show(&create(None), body, None, deadline).await,
+            posted => posted,
+        }
     }
 
     /// Puts `body` in the place of what a message shows.

@@ -34,8 +34,8 @@ pub(super) fn next(parts: &[Part], wanted: &[Shown]) -> Option<Step> {
 
 /// The messages that show a draft, at most `most`. Of an answer that needs more they are the beginning; while it grows the
 /// rest is not shown, and at its end a file below the last message has the whole text.
-pub(super) fn shown(draft: &Draft, most: usize) -> Vec<Shown> {
-    let mut texts = text::parts(&text::tame(&draft.text), LIMIT);
+pub(super) fn shown(draft: &Draft, trusted_links: &[String], most: usize) -> Vec<Shown> {
+    let mut texts = text::messages(&draft.text, trusted_links, LIMIT);
     let mut footer = draft.footer.clone();
     let fits = |texts: &[String], footer: &str| texts.last().is_some_and(|it| has_room(it, footer));
     let needed = texts.len() + usize::from(footer.as_ref().is_some_and(|it| !fits(&texts, it)));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn texts(draft: &Draft) -> Vec<String> {
-        shown(draft, 8).into_iter().map(|it| it.text).collect()
+        shown(draft, &[], 8).into_iter().map(|it| it.text).collect()
     }
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
         let full = "x".repeat(1990);
         assert_eq!(texts(&draft(&full, footer)), [full.as_str(), "-# answered by beta"]);
         let buttons: Vec<Buttons> =
-            shown(&draft(&full, footer), 8).into_iter().map(|it| it.buttons).collect();
+            shown(&draft(&full, footer), &[], 8).into_iter().map(|it| it.buttons).collect();
         assert_eq!(buttons, [Buttons::None, Buttons::Answered], "they stand below the last message");
     }
 
@@ -105,10 +105,10 @@ mod tests {
     fn of_a_long_answer_the_beginning_is_shown_and_at_its_end_a_file() {
         let code = format!("```rust\n{}```", "let x = 1;\n".repeat(700));
         let growing = Draft { is_final: false, buttons: Buttons::Running, ..draft(&code, None) };
-        let grown = shown(&growing, 3);
+        let grown = shown(&growing, &[], 3);
         assert_eq!((grown.len(), grown[2].has_file, grown[2].buttons), (3, false, Buttons::Running));
         for footer in [None, Some("-# answered by beta")] {
-            let ended = shown(&draft(&code, footer), 3);
+            let ended = shown(&draft(&code, footer), &[], 3);
             assert_eq!(ended.iter().map(|it| it.has_file).collect::<Vec<_>>(), [false, false, true]);
             assert_eq!(ended[..2], grown[..2], "what people read stays as it is");
             let last = &ended[2].text;
@@ -118,13 +118,13 @@ mod tests {
             let line = last.lines().last().unwrap();
             assert!(line.starts_with("-# ") && line.contains("file"), "{line}");
         }
-        assert!(shown(&draft(&code, None), 8).iter().all(|it| !it.has_file), "it fits into five");
+        assert!(shown(&draft(&code, None), &[], 8).iter().all(|it| !it.has_file), "it fits into five");
     }
 
     #[test]
     fn a_footer_does_not_make_one_message_too_many() {
         let full = "x".repeat(1990);
-        let ended = shown(&draft(&full, Some("-# answered by beta")), 1);
+        let ended = shown(&draft(&full, Some("-# answered by beta")), &[], 1);
         assert!(ended.len() == 1 && ended[0].has_file && text::units(&ended[0].text) <= LIMIT, "{ended:?}");
     }
 
