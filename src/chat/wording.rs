@@ -1,11 +1,14 @@
 //! Every sentence that the bot itself says, so that it speaks with one voice.
 
+mod waiting;
+
 use crate::{
     message::{TurnId, UnixMillis},
     outcome::Failure,
     router::{Exhausted, ProviderStanding, roster::Standing},
 };
 use std::{collections::BTreeSet, fmt::Write, time::Duration};
+pub(crate) use waiting::{expired, notice, over_limit};
 
 /// Why somebody else answered, in a footer: follows the provider's name.
 pub(crate) fn because(failure: Failure) -> &'static str {
