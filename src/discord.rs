@@ -9,6 +9,7 @@ mod inbound;
 mod outbound;
 mod permissions;
 mod places;
+mod presence;
 mod pressed;
 pub mod rest;
 mod resumed;
@@ -145,15 +146,21 @@ impl Door {
             opening.starter = self.starter(&inbound.message_id, inbound.channel_id, &here, me).await;
         }
         let stage = Stage::Channel { channel: inbound.channel_id, question: inbound.message_id };
-        self.take(inbound, stage).await;
+        let roles = message.member.iter().flat_map(|it| &it.roles).map(|it| it.get());
+        self.take(inbound, self.inner.chat.is_exempt(roles), stage).await;
     }
 
-    /// Claims the message and answers it in a task of its own.
-    async fn take(&self, inbound: Inbound, stage: Stage) {
-        match self.inner.chat.begin(inbound).await {
+    /// Claims the message and answers it in a task of its own. `is_exempt`: no limit concerns whoever asks.
+    async fn take(&self, inbound: Inbound, is_exempt: bool, stage: Stage) {
+        match self.inner.chat.begin(inbound, is_exempt).await {
             Begun::Turn(turn) => self.answer(turn, stage, false),
             Begun::Duplicate => debug!("a message was heard again and is not answered twice"),
             Begun::Refused(sentence) => self.say(&stage, &sentence).await,
+            Begun::Hushed(sentence) => match &stage {
+                Stage::Channel { .. } => debug!("a message is not answered, and people were told so before"),
+                // It was announced that something comes.
+                Stage::Interaction(_) => self.say(&stage, &sentence).await,
+            },
         }
     }
 
@@ -163,14 +170,18 @@ impl Door {
     }
 
     async fn serve_turn(&self, mut turn: Box<Turn>, stage: Stage, is_resumed: bool) {
-        let Inner { chat, rest, settings, hang_up, .. } = &*self.inner;
-        let cancel = turn.cancel.clone();
+        let Inner { chat, rest, settings, closing, hang_up, .. } = &*self.inner;
+        let conversation = turn.inbound.conversation();
+        // Nobody waits for the end of an outage before the process ends.
+        let put_off = async {
+            closing.cancelled().await;
+            chat.is_put_off(conversation).await;
+        };
         tokio::select! {
             biased;
             () = chat.enter(&mut turn) => {}
             () = hang_up.cancelled() => return,
-            // Whoever was stopped need not wait: it is only said.
-            () = cancel.cancelled() => {}
+            () = put_off => return,
         }
         let turn = &*turn;
         let before = async {
@@ -211,10 +222,15 @@ impl Door {
             turn.cancel.cancel();
             std::future::pending::<()>().await;
         };
+        let queued = async {
+            closing.cancelled().await;
+            turn.is_queued().await;
+        };
         let (played, delivered) = tokio::select! {
             biased;
             ended = both => ended,
             () = watched => return,
+            () = queued => return turn.leave(),
         };
         match delivered {
             Ok(()) if hang_up.is_cancelled() && played.is_cancelled() => {} // It is finished after the next start.
@@ -298,7 +314,9 @@ impl Door {
         if let Command::Ask { prompt, provider, private } = command {
             let (id, application) = (MessageId(it.id.get()), ApplicationId(it.application_id.get()));
             let stage = Stage::Interaction(Hook { application, token, is_ephemeral: private });
-            self.take(self.asked(&it, id, prompt, provider, at).await, stage).await;
+            let roles = it.member.iter().flat_map(|it| &it.roles).map(|it| it.get());
+            let is_exempt = self.inner.chat.is_exempt(roles);
+            self.take(self.asked(&it, id, prompt, provider, at).await, is_exempt, stage).await;
         }
     }
 

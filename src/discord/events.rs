@@ -2,6 +2,7 @@
 
 use super::{
     Door, commands,
+    presence::Presence,
     rest::{self, ApplicationId, InteractionId},
 };
 use crate::message::{ChannelId, GuildId, UserId};
@@ -33,7 +34,7 @@ fn known(channel: &GuildChannel) -> rest::Channel {
 
 #[serenity::async_trait]
 impl EventHandler for Door {
-    async fn ready(&self, _: Context, ready: Ready) {
+    async fn ready(&self, context: Context, ready: Ready) {
         let _in_hand = self.inner.chat.metrics().gateway_event("ready");
         let _ = self.inner.me.set(UserId(ready.user.id.get()));
         info!(
@@ -43,6 +44,8 @@ impl EventHandler for Door {
             ready.user.name
         );
         self.inner.is_connected.send_replace(true);
+        let (activity, status) = Presence::now(&self.inner.chat).parts();
+        context.set_presence(activity, status);
         // serenity runs each event in a task of its own, so that nobody waits for this.
         self.arrive(ApplicationId(ready.application.id.get())).await;
     }
