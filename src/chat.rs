@@ -1,5 +1,6 @@
 //! One turn, start to end: claim, wait for the lane, remember what was said, ask, let the draft grow, record.
 
+pub mod away;
 pub mod choices;
 mod context;
 mod lanes;
@@ -271,22 +272,19 @@ impl Chat {
         Begun::Duplicate
     }
 
-    /// The turns that had not ended when the process did, in line to be finished; those that are too old are closed.
+    /// The turns that had not ended when the process did, in line to be finished. Those that are too old are not
+    /// among them: see [`Chat::overdue`].
     pub async fn unfinished(&self, now: UnixMillis) -> Vec<Turn> {
         let oldest = now.minus(self.settings.answer_missed);
-        let found = async {
-            let expired = self.store.expire_unfinished(oldest, now).await?;
-            Ok::<_, StoreError>((expired, self.store.unfinished(oldest, self.born).await?))
-        };
-        let (expired, unfinished) = match found.await {
+        let unfinished = match self.store.unfinished(oldest, self.born).await {
             Ok(found) => found,
             Err(failure) => {
                 error!(error = %failure, "could not look for turns that had not ended");
                 return Vec::new();
             }
         };
-        if expired + unfinished.len() as u64 > 0 {
-            info!(expired, resumed = unfinished.len(), "turns had not ended when the process did");
+        if !unfinished.is_empty() {
+            info!(resumed = unfinished.len(), "turns had not ended when the process did");
         }
         let in_line = |it: Unfinished| {
             let ticket = self.lanes.line_up(it.inbound.conversation(), it.inbound.message_id).ok()?;

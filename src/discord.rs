@@ -1,10 +1,13 @@
 //! The front door: takes what the gateway tells, and sees to it that each message and command gets its answer.
 
+mod budget;
 mod buttons;
 mod commands;
 mod events;
 mod gateway;
 mod inbound;
+mod marks;
+mod missed;
 mod outbound;
 mod places;
 pub mod rest;
@@ -19,6 +22,8 @@ use crate::{
 use commands::Command;
 pub use gateway::GatewayFailure;
 use inbound::Verdict;
+use marks::Marks;
+use missed::Heads;
 use outbound::{Delivery, Pace, Stage};
 use places::{Places, Whereabouts};
 use rest::{ApplicationId, Hook, InteractionId, Rest};
@@ -29,7 +34,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{SetOnce, watch},
+    sync::{OnceCell, SetOnce, watch},
     time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -76,7 +81,11 @@ struct Inner {
     closing: CancellationToken,
     hang_up: CancellationToken,
     is_connected: watch::Sender<bool>,
-    is_resumed_from_store: OnceLock<()>,
+    waits: watch::Sender<Option<String>>,
+    marks: Marks,
+    heads: Heads,
+    taken_up: OnceCell<()>,
+    is_registered: OnceLock<()>,
 }
 
 impl Door {
@@ -101,7 +110,11 @@ impl Door {
             closing,
             hang_up,
             is_connected: watch::Sender::new(false),
-            is_resumed_from_store: OnceLock::new(),
+            waits: watch::Sender::new(None),
+            marks: Marks::default(),
+            heads: Heads::default(),
+            taken_up: OnceCell::new(),
+            is_registered: OnceLock::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -163,7 +176,7 @@ impl Door {
         let turn = &*turn;
         let before = async {
             match is_resumed {
-                true => Some(resumed::parts(rest, &stage, self.inner.me.get().copied(), &turn.parts).await),
+                true => Some(resumed::parts_of(rest, &stage, self.inner.me.get().copied(), &turn.parts).await),
                 false => None,
             }
         };
@@ -315,20 +328,10 @@ impl Door {
         }
     }
 
-    /// The first READY: registers the commands, and finishes what the last process could not.
+    /// The first READY: registers the commands.
     async fn arrive(&self, application: ApplicationId) {
-        if self.inner.is_resumed_from_store.set(()).is_err() {
+        if self.inner.is_registered.set(()).is_err() {
             return;
-        }
-        for turn in self.inner.chat.unfinished(UnixMillis::now()).await {
-            if turn.inbound.trigger == Trigger::Command {
-                // What entitled to answer is gone with the process, and the answer may have been a private one.
-                self.inner.chat.close_unseen(&turn, "interaction_lost", UnixMillis::now()).await;
-                continue;
-            }
-            let stage =
-                Stage::Channel { channel: turn.inbound.channel_id, question: turn.inbound.message_id };
-            self.answer(Box::new(turn), stage, true);
         }
         let scopes: Vec<Option<GuildId>> = match &self.inner.settings.register_commands {
             RegisterCommands::Global => vec![None],

@@ -5,6 +5,7 @@ mod conversations;
 mod durability;
 mod ledger;
 mod lessons;
+mod marks;
 mod opening;
 mod rests;
 mod schema;

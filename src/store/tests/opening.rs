@@ -87,7 +87,7 @@ async fn a_newer_schema() {
     check(
         async |dir| tamper(&dir.join("nd.db"), newer).await,
         "nd.db",
-        expect!["the database DIR/nd.db has schema 99, this neverdark knows up to 2: run the newer neverdark, or put back the backup made before the update"],
+        expect!["the database DIR/nd.db has schema 99, this neverdark knows up to 3: run the newer neverdark, or put back the backup made before the update"],
     )
     .await;
 }
