@@ -23,7 +23,7 @@ use commands::Command;
 pub use gateway::GatewayFailure;
 use inbound::Verdict;
 use marks::Marks;
-use missed::Heads;
+use missed::{Heads, Order};
 use outbound::{Delivery, Pace, Stage};
 use places::{Places, Whereabouts};
 use rest::{ApplicationId, Hook, InteractionId, Rest};
@@ -84,6 +84,7 @@ struct Inner {
     waits: watch::Sender<Option<String>>,
     marks: Marks,
     heads: Heads,
+    order: Order,
     taken_up: OnceCell<()>,
     is_registered: OnceLock<()>,
 }
@@ -113,6 +114,7 @@ impl Door {
             waits: watch::Sender::new(None),
             marks: Marks::default(),
             heads: Heads::default(),
+            order: Order::default(),
             taken_up: OnceCell::new(),
             is_registered: OnceLock::new(),
         };
@@ -176,7 +178,9 @@ impl Door {
         let turn = &*turn;
         let before = async {
             match is_resumed {
-                true => Some(resumed::parts_of(rest, &stage, self.inner.me.get().copied(), &turn.parts).await),
+                true => {
+                    Some(resumed::parts_of(rest, &stage, self.inner.me.get().copied(), &turn.parts).await)
+                }
                 false => None,
             }
         };

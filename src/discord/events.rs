@@ -61,7 +61,7 @@ impl EventHandler for Door {
 
     async fn message(&self, context: Context, message: Message) {
         let _in_hand = self.inner.chat.metrics().gateway_event("message");
-        let _hearing = self.hearing(context.shard_id.0, &message);
+        let _hearing = self.hearing(context.shard_id.0, &message).await;
         self.hear(message).await;
     }
 

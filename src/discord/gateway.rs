@@ -168,7 +168,10 @@ impl Door {
             }
         };
         is_connected.send_replace(false);
-        self.inner.chat.keep_marks(&self.inner.marks.to_keep(shard_count, Instant::now()), UnixMillis::now()).await;
+        self.inner
+            .chat
+            .keep_marks(&self.inner.marks.to_keep(shard_count, Instant::now()), UnixMillis::now())
+            .await;
         ended
     }
 
@@ -234,7 +237,9 @@ impl Door {
             let _ = is_connected.wait_for(|it| !*it).await;
             let mut first = None;
             while timeout(budget::LOST_FOR, is_connected.wait_for(|it| *it)).await.is_err() {
-                let Ok(GatewayBot { session_start_limit: Some(now), .. }) = self.inner.rest.gateway_bot().await else {
+                let Ok(GatewayBot { session_start_limit: Some(now), .. }) =
+                    self.inner.rest.gateway_bot().await
+                else {
                     continue;
                 };
                 let first = *first.get_or_insert(now.remaining);

@@ -60,15 +60,15 @@ pub(crate) struct Gap {
 
 impl Marks {
     /// Begins where the process before ended. The marks of another number of connections say nothing about each of these,
-    /// so the oldest of them holds for all.
+    /// so the oldest of them holds for all; so it does for a connection that had not come up yet.
     pub(crate) fn load(&self, shards: u32, kept: &[Mark]) {
         let is_same = kept.iter().all(|it| it.shards == shards);
         let oldest = kept.iter().map(|it| it.message).min();
         let mut all = self.all();
         for shard in 0..shards {
-            let own = kept.iter().find(|it| it.shard == shard).map(|it| it.message);
+            let own = kept.iter().find(|it| is_same && it.shard == shard).map(|it| it.message);
             let heard = all.entry(shard).or_default();
-            heard.settled = heard.settled.or(if is_same { own } else { oldest });
+            heard.settled = heard.settled.or(own).or(oldest);
         }
     }
 
@@ -245,5 +245,8 @@ mod tests {
         let marks = Marks::default();
         marks.load(3, &[of(0, said(7)), of(1, said(5))]);
         assert_eq!(kept(&marks, now), [5, 5, 5]);
+        let marks = Marks::default();
+        marks.load(2, &[of(0, said(7))]);
+        assert_eq!(kept(&marks, now), [7, 7], "the second one was not up yet");
     }
 }

@@ -9,8 +9,10 @@
 //! speak now come first. The first direct message of somebody new cannot be found: Discord does not list such channels.
 
 mod heads;
+mod order;
 
 pub(crate) use heads::Heads;
+pub(crate) use order::Order;
 
 use super::{
     Door,
@@ -43,6 +45,8 @@ const ANSWERED: usize = 8;
 const BUSY: i64 = 24;
 /// How often it is looked whether there is room.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Who speaks while their channel is still to be looked into waits for so long at most.
+const LIVE_WAITS: Duration = Duration::from_secs(2);
 /// What Discord did not let us read is tried again after this time, and then after twice as long each time.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
@@ -65,11 +69,13 @@ impl Drop for Hearing {
 }
 
 impl Door {
-    /// A message is about to be looked at.
-    pub(super) fn hearing(&self, shard: u32, message: &Message) -> Hearing {
-        let message = MessageId(message.id.get());
-        self.inner.marks.take(shard, message);
-        Hearing { door: self.clone(), shard, message }
+    /// A message is about to be looked at. What was missed in its channel goes first.
+    pub(super) async fn hearing(&self, shard: u32, message: &Message) -> Hearing {
+        let (id, channel) = (MessageId(message.id.get()), ChannelId(message.channel_id.get()));
+        self.inner.marks.take(shard, id);
+        let hearing = Hearing { door: self.clone(), shard, message: id };
+        self.inner.order.wait(shard, channel, LIVE_WAITS).await;
+        hearing
     }
 
     /// A server tells of itself.
@@ -81,7 +87,11 @@ impl Door {
     /// The gap before a session that has just begun.
     pub(super) fn gap_before(&self, ready: &Ready) -> Option<Gap> {
         let shard = ready.shard.map_or(0, |it| it.id.0);
-        self.inner.marks.gap(shard, Instant::now(), UnixMillis::now())
+        let gap = self.inner.marks.gap(shard, Instant::now(), UnixMillis::now());
+        if gap.is_some() {
+            self.inner.order.begin(shard);
+        }
+        gap
     }
 
     /// Looks into a gap, until that is done, another session begins, or the process stops: then it is looked into again.
@@ -90,7 +100,10 @@ impl Door {
             biased;
             () = self.inner.closing.cancelled() => {}
             () = gap.overtaken.cancelled() => {}
-            () = self.look(&gap, &guilds) => self.inner.marks.close(&gap),
+            () = self.look(&gap, &guilds) => {
+                self.inner.marks.close(&gap);
+                self.inner.order.end(gap.shard);
+            }
         }
     }
 
@@ -103,8 +116,13 @@ impl Door {
         let mut left = self.places(gap, guilds, began).await;
         let (mut found, mut pause) = (0, AGAIN_AFTER);
         let places = left.len();
+        self.inner.order.expect(gap.shard, left.iter().map(|it| it.channel).collect());
         loop {
-            let looks = stream::iter(left).map(|it| async move { (it, self.look_into(it, gap.after).await) });
+            let looks = stream::iter(left).map(|it| async move {
+                let looked = self.look_into(it, gap.after).await;
+                self.inner.order.done(gap.shard, it.channel);
+                (it, looked)
+            });
             let looks: Vec<_> = looks.buffer_unordered(AT_ONCE).collect().await;
             found += looks.iter().filter_map(|it| it.1.as_ref().ok()).sum::<usize>();
             left = looks.into_iter().filter(|it| it.1.is_err()).map(|it| it.0).collect();

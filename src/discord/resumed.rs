@@ -141,7 +141,9 @@ async fn read(rest: &Rest, channel: ChannelId, question: MessageId) -> Result<(V
     let (mut seen, mut after) = (Vec::new(), question);
     for _ in 0..PAGES {
         let page: Vec<Message> = rest.messages(channel, Page::After(after), READ).await?;
-        let Some(newest) = page.iter().map(|it| MessageId(it.id.get())).max() else { return Ok((seen, true)) };
+        let Some(newest) = page.iter().map(|it| MessageId(it.id.get())).max() else {
+            return Ok((seen, true));
+        };
         seen.extend(page.iter().map(Seen::of));
         if page.len() < usize::from(READ) {
             return Ok((seen, true));
@@ -237,7 +239,8 @@ mod tests {
     #[test]
     fn what_is_gone_is_no_part_as_far_as_one_can_see() {
         let known = [(0, MessageId(5)), (1, MessageId(6)), (2, MessageId(9))];
-        let kept = |seen: &[Seen], is_all| there(&known, seen, is_all).iter().map(|it| it.1.0).collect::<Vec<_>>();
+        let kept =
+            |seen: &[Seen], is_all| there(&known, seen, is_all).iter().map(|it| it.1.0).collect::<Vec<_>>();
         let both = [seen(5, ME, Some(4)), seen(7, ANA, None)];
         assert_eq!(kept(&both, true), [5]);
         assert_eq!(kept(&both, false), [5, 9], "it is further down than was read");

@@ -67,8 +67,9 @@ impl Store {
                 .fetch_all(&self.reader)
                 .await?;
         if rows.is_empty() {
-            let newest: Option<i64> =
-                sqlx::query_scalar("SELECT MAX(discord_message_id) FROM turns").fetch_one(&self.reader).await?;
+            let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(discord_message_id) FROM turns")
+                .fetch_one(&self.reader)
+                .await?;
             let mark = |id: i64| Mark { shard: 0, shards: 1, message: MessageId(id.cast_unsigned()) };
             return Ok(newest.map(mark).into_iter().collect());
         }
@@ -132,7 +133,10 @@ impl Store {
         .bind(DIRECT_AT_MOST)
         .fetch_all(&self.reader)
         .await?;
-        Ok(Recent { places: places.into_iter().map(of).collect(), direct: direct.into_iter().map(of).collect() })
+        Ok(Recent {
+            places: places.into_iter().map(of).collect(),
+            direct: direct.into_iter().map(of).collect(),
+        })
     }
 
     /// Those of `messages` that were claimed.

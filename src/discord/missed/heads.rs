@@ -39,7 +39,8 @@ impl Heads {
     /// A server told of itself; what is older than `after` is nothing new.
     pub(crate) fn learn(&self, guild: &Guild, me: Option<UserId>, after: MessageId, now: Instant) {
         let channels = guild.channels.values().chain(&guild.threads);
-        let heads = channels.filter_map(|it| head(it).filter(|head| head.newest > after).map(|head| (it, head)));
+        let heads =
+            channels.filter_map(|it| head(it).filter(|head| head.newest > after).map(|head| (it, head)));
         let heads = heads.filter(|(it, _)| may_read(guild, it, me)).map(|it| it.1).collect();
         self.all().insert(GuildId(guild.id.get()), (now, heads));
         self.news.notify_waiters();

@@ -47,7 +47,9 @@ async fn what_is_known_of_places_and_messages() {
         channel_id: ChannelId(channel),
         ..message(id, "hi")
     };
-    for (name, it) in [("t1", direct(5, 50)), ("t2", message(6, "hi")), ("t3", direct(7, 51)), ("t4", direct(8, 50))] {
+    for (name, it) in
+        [("t1", direct(5, 50)), ("t2", message(6, "hi")), ("t3", direct(7, 51)), ("t4", direct(8, 50))]
+    {
         let _ = store.claim(&it, &turn(name)).await.unwrap();
     }
     let places = [CHANNEL, ChannelId(50), ChannelId(51)].into();
