@@ -36,6 +36,9 @@ const LIVE_LIMIT: Duration = Duration::from_secs(10);
 /// The end of an answer is worth waiting for.
 const FINAL_LIMIT: Duration = Duration::from_secs(60);
 
+/// More posts than a reply has: their nonces are nobody's.
+const AFRESH: usize = 5000;
+
 /// Where a reply is shown.
 #[derive(Clone, Debug)]
 pub(crate) enum Stage {
@@ -154,10 +157,9 @@ where
     async fn sync(&mut self, wanted: &[Shown], deadline: Instant) -> Result<(), RestError> {
         for (place, shown) in wanted.iter().enumerate() {
             if place == self.parts.len() {
-                let was_doubtful = std::mem::replace(&mut self.is_doubtful, true);
-                let id = self.post(place, shown, deadline).await?;
-                (self.posts, self.is_doubtful) = (self.posts + 1, false);
-                self.parts.push(Part { id, shown: (!was_doubtful).then(|| shown.clone()) });
+                let part = self.add(place, shown, deadline).await?;
+                let id = part.id;
+                self.parts.push(part);
                 (self.noted)(u32::try_from(place).unwrap_or(u32::MAX), id).await;
             }
             if self.parts[place].shown.as_ref() != Some(shown) {
@@ -171,6 +173,27 @@ where
             }
         }
         Ok(())
+    }
+
+    /// Posts the next part. For the nonce of a post that was made already Discord gives back that message, which says what
+    /// it said; and it does so even if the message was deleted since, by a person, or by a process before this one.
+    async fn add(&mut self, place: usize, shown: &Shown, deadline: Instant) -> Result<Part, RestError> {
+        let was_doubtful = std::mem::replace(&mut self.is_doubtful, true);
+        let mut id = self.post(place, shown, deadline).await?;
+        let mut is_shown = !was_doubtful;
+        if was_doubtful {
+            match self.edit(id, shown, deadline).await {
+                Err(RestError::NotFound { .. }) => {
+                    self.posts += AFRESH;
+                    id = self.post(place, shown, deadline).await?;
+                    is_shown = true;
+                }
+                // What failed for another reason is tried again as any edit is.
+                edited => is_shown = edited.is_ok(),
+            }
+        }
+        (self.posts, self.is_doubtful) = (self.posts + 1, false);
+        Ok(Part { id, shown: is_shown.then(|| shown.clone()) })
     }
 
     async fn post(&self, place: usize, shown: &Shown, deadline: Instant) -> Result<MessageId, RestError> {

@@ -90,7 +90,7 @@ impl Door {
         let line = self.inner.chat.left_half(turn);
         let added = async {
             let shown: Message = rest.message(channel, *last).await?;
-            if shown.content.ends_with(&line) {
+            if shown.content.ends_with(&line) || shown.content == self.inner.chat.too_late(turn) {
                 return Ok(()); // A process before this one came as far.
             }
             let deadline = Instant::now() + WORD_LIMIT;

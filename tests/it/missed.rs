@@ -168,7 +168,20 @@ async fn what_is_too_old_is_left_alone_and_what_was_begun_says_so() {
     ended(&home, 3).await;
     looked(&bot).await;
     assert_eq!(bot.stop().await.code, Some(0));
-    expect![[]].assert_eq(&seen(&home));
+    expect![[r#"
+        #harbour
+          ana         @neverdark a story
+          neverdark  ↳ Once upon a time there was a
+                      -# this answer broke off when I went away; please ask again · <id>
+          ana         @neverdark just now
+          neverdark  ↳ I am back.
+        #quay
+          ben         @neverdark anybody?
+          ana         @neverdark too old
+          neverdark  ↳ I was away before I could answer this, and by now it is too old to answer it unasked. Please ask again if it still matters.
+                      -# <id>
+    "#]]
+    .assert_eq(&seen(&home));
     assert_eq!(
         home.column("SELECT state FROM turns ORDER BY state").await,
         ["answered", "expired", "expired"]
