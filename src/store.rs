@@ -12,7 +12,9 @@ mod ledger;
 mod lessons;
 mod open;
 mod pins;
+mod privacy;
 mod prune;
+mod quiet;
 mod reliability;
 mod rests;
 #[cfg(test)]
@@ -25,7 +27,9 @@ pub use choices::{AuditEntry, By, Disabled};
 pub use conversations::StoredLine;
 pub use error::{At, StoreError};
 pub use pins::{Pin, Scope};
+pub use privacy::Forgotten;
 pub use prune::Pruned;
+pub use quiet::Quiet;
 pub use reliability::ProviderReliability;
 pub use turns::{Claim, End, Unfinished};
 

@@ -6,6 +6,7 @@ mod durability;
 mod ledger;
 mod lessons;
 mod opening;
+mod privacy;
 mod rests;
 mod schema;
 mod turns;
