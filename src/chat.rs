@@ -3,15 +3,18 @@
 pub mod choices;
 mod context;
 mod lanes;
+mod privacy;
+mod registry;
 mod running;
-mod wording;
+mod solved;
+pub(crate) mod wording;
 
 use crate::{
     config::{ChatConfig, Footer},
     ledger::Ledger,
     message::{
-        ChannelId, ConversationId, GuildId, Inbound, Line, MessageId, Prompt, Quoted, Role, Speaker, TurnId,
-        UnixMillis, UserId,
+        ChannelId, ConversationId, GuildId, Inbound, Line, MessageId, Place, Prompt, Quoted, Role, Speaker,
+        TurnId, UnixMillis, UserId,
     },
     metrics::{Metrics, Running},
     outcome::{Attempt, Failure, Outcome},
@@ -27,7 +30,7 @@ use lanes::{LaneGuard, Lanes, NoPlace, Ticket};
 use running::{Registered, UnderWay};
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{sync::watch, time::Instant};
@@ -58,6 +61,8 @@ pub enum Buttons {
     Running,
     /// It is whole.
     Answered,
+    /// It is whole, and may have solved a forum post.
+    AnsweredInPost,
     /// There is none, or half of one.
     Failed,
 }
@@ -69,6 +74,8 @@ pub enum Begun {
     Turn(Box<Turn>),
     /// It was taken before.
     Duplicate,
+    /// It is not answered, and there is nothing to say about that.
+    Ignored,
     /// It is not answered, for the reason in this sentence.
     Refused(String),
 }
@@ -134,6 +141,8 @@ pub struct Chat {
     lanes: Lanes,
     under_way: UnderWay,
     rng: Arc<Mutex<fastrand::Rng>>,
+    /// When the database's files were last rid of what somebody wanted forgotten.
+    scrubbed: Arc<Mutex<Option<UnixMillis>>>,
 }
 
 impl Chat {
@@ -160,7 +169,12 @@ impl Chat {
             lanes: Lanes::default(),
             under_way: UnderWay::default(),
             rng,
+            scrubbed: Arc::default(),
         }
+    }
+
+    fn rng(&self) -> MutexGuard<'_, fastrand::Rng> {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The metrics of the process.
@@ -245,7 +259,10 @@ impl Chat {
     }
 
     /// Takes a message: claims it, so that it is answered once, and gets in line for its conversation.
-    pub async fn begin(&self, inbound: Inbound) -> Begun {
+    pub async fn begin(&self, mut inbound: Inbound) -> Begun {
+        if let Some(refused) = self.spare(&mut inbound).await {
+            return refused;
+        }
         let ticket = match self.lanes.line_up(inbound.conversation(), inbound.message_id) {
             Ok(ticket) => ticket,
             Err(NoPlace::Full) => return Begun::Refused(wording::too_many_waiting()),
@@ -423,8 +440,12 @@ impl Chat {
                     Footer::Failover if others.is_empty() => wording::footer(None, &others, cut_short),
                     Footer::Always | Footer::Failover => wording::footer(Some(&provider), &others, cut_short),
                 };
+                let buttons = match turn.inbound.place {
+                    Place::ForumPost => Buttons::AnsweredInPost,
+                    Place::Dm | Place::Channel | Place::Thread => Buttons::Answered,
+                };
                 draft.send_modify(|it| {
-                    (it.footer, it.is_final, it.buttons) = (footer, true, Buttons::Answered);
+                    (it.footer, it.is_final, it.buttons) = (footer, true, buttons);
                 });
                 let text = draft.borrow().text.clone();
                 Played(Ending::Answered { provider, text })

@@ -2,19 +2,24 @@
 
 mod buttons;
 mod commands;
+mod confirm;
 mod events;
+mod forum;
 mod gateway;
 mod inbound;
+mod on_message;
 mod outbound;
 mod places;
+mod registered;
 pub mod rest;
 mod resumed;
+mod solved;
 pub mod text;
 
 use crate::{
     chat::{Begun, Chat, Turn},
     config::{ChatConfig, RegisterCommands},
-    message::{ChannelId, GuildId, Inbound, MessageId, Place, Quoted, Trigger, UnixMillis, UserId},
+    message::{ChannelId, GuildId, Inbound, MessageId, Opening, Place, Quoted, Trigger, UnixMillis, UserId},
 };
 use commands::Command;
 pub use gateway::GatewayFailure;
@@ -23,7 +28,7 @@ use outbound::{Delivery, Pace, Stage};
 use places::{Places, Whereabouts};
 use rest::{ApplicationId, Hook, InteractionId, Rest};
 use secrecy::SecretString;
-use serenity::all::{CommandInteraction, Message};
+use serenity::all::{CommandInteraction, CommandType, Message};
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
@@ -33,7 +38,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 /// A sentence to a person that is no part of an answer.
 const WORD_LIMIT: Duration = Duration::from_secs(10);
@@ -77,6 +82,8 @@ struct Inner {
     hang_up: CancellationToken,
     is_connected: watch::Sender<bool>,
     is_resumed_from_store: OnceLock<()>,
+    /// Held by the one task that tries again to register the commands.
+    registering: tokio::sync::Mutex<()>,
 }
 
 impl Door {
@@ -102,6 +109,7 @@ impl Door {
             hang_up,
             is_connected: watch::Sender::new(false),
             is_resumed_from_store: OnceLock::new(),
+            registering: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -125,7 +133,9 @@ impl Door {
             Verdict::Ignore => return,
             Verdict::Answer(trigger) => trigger,
             Verdict::AnswerIfOurs(trigger) => {
-                if !self.inner.chat.is_ours(ChannelId(message.channel_id.get())).await {
+                if !self.inner.chat.is_ours(ChannelId(message.channel_id.get())).await
+                    || self.leaves_it_to_people(&message, &here, received_at).await
+                {
                     return;
                 }
                 trigger
@@ -144,6 +154,7 @@ impl Door {
         match self.inner.chat.begin(inbound).await {
             Begun::Turn(turn) => self.answer(turn, stage, false),
             Begun::Duplicate => debug!("a message was heard again and is not answered twice"),
+            Begun::Ignored => {}
             Begun::Refused(sentence) => self.say(&stage, &sentence).await,
         }
     }
@@ -260,6 +271,9 @@ impl Door {
 
     async fn run_command(&self, it: CommandInteraction) {
         let at = UnixMillis::now();
+        if it.data.kind == CommandType::Message {
+            return self.run_on_message(&it, at).await;
+        }
         let options = it.data.options();
         let Some(command) = commands::read(&it.data.name, &options) else {
             warn!(command = it.data.name, "a command is not known to this version");
@@ -269,16 +283,27 @@ impl Door {
         let token = SecretString::from(it.token.clone());
         let response = match &command {
             Command::Ask { private, .. } => commands::announced(*private),
+            Command::PrivacyExport => commands::announced(true),
+            Command::PrivacyForget => Self::ask_to_forget(&it),
+            Command::Reset => self.ask_to_reset(&it).await,
             other => commands::privately(&commands::answer(&self.inner.chat, &it, other, at).await),
         };
         if let Err(failure) = rest.respond(InteractionId(it.id.get()), &token, &response).await {
             warn!(error = %failure, command = it.data.name, "a command could not be answered");
             return;
         }
-        if let Command::Ask { prompt, provider, private } = command {
-            let (id, application) = (MessageId(it.id.get()), ApplicationId(it.application_id.get()));
-            let stage = Stage::Interaction(Hook { application, token, is_ephemeral: private });
-            self.take(self.asked(&it, id, prompt, provider, at).await, stage).await;
+        let application = ApplicationId(it.application_id.get());
+        match command {
+            Command::Ask { prompt, provider, private } => {
+                let stage = Stage::Interaction(Hook { application, token, is_ephemeral: private });
+                let id = MessageId(it.id.get());
+                self.take(self.asked(&it, id, prompt, provider, at).await, stage).await;
+            }
+            Command::PrivacyExport => {
+                let hook = Hook { application, token, is_ephemeral: true };
+                self.export(&hook, UserId(it.user.id.get())).await;
+            }
+            _ => {}
         }
     }
 
@@ -295,6 +320,13 @@ impl Door {
             Some(_) => self.inner.places.find(&self.inner.rest, channel_id).await.ok(),
             None => None,
         };
+        let opening = match (&here, self.inner.me.get()) {
+            (Some(here), Some(&me)) if matches!(here.place, Place::Thread | Place::ForumPost) => {
+                let starter = self.starter(&message_id, channel_id, here, me).await;
+                Some(Opening { title: here.title.clone(), tags: here.tags.clone(), starter })
+            }
+            _ => None,
+        };
         let place = match (&here, it.guild_id) {
             (Some(here), _) => here.place,
             (None, Some(_)) => Place::Channel,
@@ -309,7 +341,7 @@ impl Door {
             author: commands::speaker(it),
             text: prompt.to_owned(),
             replied_to: None,
-            opening: None,
+            opening,
             received_at: at,
             wish: provider.map(str::to_owned),
         }
@@ -318,7 +350,7 @@ impl Door {
     /// The first READY: registers the commands, and finishes what the last process could not.
     async fn arrive(&self, application: ApplicationId) {
         if self.inner.is_resumed_from_store.set(()).is_err() {
-            return;
+            return self.keep_registered(application).await;
         }
         for turn in self.inner.chat.unfinished(UnixMillis::now()).await {
             if turn.inbound.trigger == Trigger::Command {
@@ -330,16 +362,6 @@ impl Door {
                 Stage::Channel { channel: turn.inbound.channel_id, question: turn.inbound.message_id };
             self.answer(Box::new(turn), stage, true);
         }
-        let scopes: Vec<Option<GuildId>> = match &self.inner.settings.register_commands {
-            RegisterCommands::Global => vec![None],
-            RegisterCommands::Guilds(guilds) => guilds.iter().map(|it| Some(GuildId(*it))).collect(),
-        };
-        for scope in scopes {
-            if let Err(failure) =
-                self.inner.rest.put_commands(application, scope, &commands::declared()).await
-            {
-                error!(error = %failure, "the slash commands could not be registered; the old ones stay");
-            }
-        }
+        self.keep_registered(application).await;
     }
 }

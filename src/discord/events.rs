@@ -23,7 +23,7 @@ fn known(channel: &GuildChannel) -> rest::Channel {
         name: Some(channel.name.clone()),
         applied_tags: channel.applied_tags.iter().map(ToString::to_string).collect(),
         available_tags: tags.map(|it| rest::Tag { id: it.id.to_string(), name: it.name.clone() }).collect(),
-        owner_id: None,
+        owner_id: channel.owner_id.map(|it| UserId(it.get())),
         last_message_id: None,
         thread_metadata: None,
     }
@@ -67,6 +67,10 @@ impl EventHandler for Door {
                 if let Err(failure) = self.inner.rest.respond(id, &token, &choices).await {
                     debug!(error = %failure, "choices came too late");
                 }
+            }
+            Interaction::Component(it) => {
+                let is_known = self.confirmed(&it).await || self.solved_pressed(&it).await;
+                debug!(is_known, "a button was pressed");
             }
             _ => {}
         }

@@ -76,8 +76,7 @@ mod forget {
          WHERE author_id = ?";
     pub(super) const VOTES: &str = "DELETE FROM feedback WHERE user_id = ?";
     /// What others pointed at in turns that have not ended.
-    pub(super) const QUOTES: &str =
-        "UPDATE turns SET replied_to = NULL WHERE ended_at IS NULL AND json_extract(replied_to, '$.author_id') = ?";
+    pub(super) const QUOTES: &str = "UPDATE turns SET replied_to = NULL WHERE ended_at IS NULL AND json_extract(replied_to, '$.author_id') = ?";
     pub(super) const STARTERS: &str = "UPDATE turns SET opening = json_set(opening, '$.starter', NULL)
          WHERE ended_at IS NULL AND json_extract(opening, '$.starter.author_id') = ?";
     pub(super) const NAMES: &str = "UPDATE audit SET by_name = '' WHERE by_user = ?";
@@ -131,8 +130,7 @@ impl Store {
     pub async fn export(&self, user: UserId) -> Result<Value, StoreError> {
         let mut whole = json!({ "user": user.to_string() });
         for (name, query) in EXPORTS {
-            let rows =
-                sqlx::query(query).bind(user.0.cast_signed()).fetch_all(&self.reader).await?;
+            let rows = sqlx::query(query).bind(user.0.cast_signed()).fetch_all(&self.reader).await?;
             let read = |row: &sqlx::sqlite::SqliteRow| {
                 let text: String = row.try_get(0)?;
                 serde_json::from_str::<Value>(&text).map_err(|cause| sqlx::Error::Decode(cause.into()))
@@ -173,11 +171,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn size(&self) -> Result<u64, StoreError> {
-        let bytes = sqlx::query_scalar(
-            "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
-        )
-        .fetch_one(&self.reader)
-        .await?;
+        let bytes =
+            sqlx::query_scalar("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
+                .fetch_one(&self.reader)
+                .await?;
         Ok(count(bytes))
     }
 

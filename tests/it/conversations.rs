@@ -260,6 +260,7 @@ async fn the_past_goes_with_the_question_until_reset_forgets_it() {
         ana    in #help: @neverdark I am called Ana
         ana    in #help: @neverdark who am I?
         ana    runs /reset in #help
+        ana    clicks forget this conversation
         ana    in #help: @neverdark who am I?
         ana    in #other: @neverdark and here?
         ",

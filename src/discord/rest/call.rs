@@ -1,6 +1,9 @@
 //! One call: paced, sent, and repeated until it has an end.
 
-use super::{Rest, RestError};
+use super::{
+    Rest, RestError,
+    upload::{Attachment, form},
+};
 use crate::message::{ChannelId, MessageId};
 use reqwest::{Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -38,6 +41,8 @@ pub(super) struct Call {
     /// The path as the limiter knows it and logs it: without query, message ids and tokens. None: not paced.
     route: Option<String>,
     body: Option<Vec<u8>>,
+    /// What the body is: JSON, or a form with a file.
+    content_type: String,
     deadline: Instant,
     /// It carries the bot's token, and so counts for the limit over all.
     is_bots: bool,
@@ -58,7 +63,8 @@ enum Setback {
 impl Call {
     pub(super) fn new(method: Method, path: String, deadline: Instant) -> Self {
         let route = Some(path.clone());
-        Self { method, path, route, body: None, deadline, is_bots: true, is_repeatable: true }
+        let content_type = "application/json".to_owned();
+        Self { method, path, route, body: None, content_type, deadline, is_bots: true, is_repeatable: true }
     }
 
     pub(super) fn to_message(
@@ -75,6 +81,18 @@ impl Call {
     pub(super) fn with<T: Serialize + ?Sized>(mut self, body: &T) -> Result<Self, RestError> {
         let refused = |_| RestError::Invalid { status: 400, code: 0, message: "not JSON".to_owned() };
         self.body = Some(serde_json::to_vec(body).map_err(refused)?);
+        Ok(self)
+    }
+
+    /// Sends this as the body, with a file.
+    pub(super) fn with_file<T: Serialize>(
+        mut self,
+        body: &T,
+        file: Attachment<'_>,
+    ) -> Result<Self, RestError> {
+        let refused = || RestError::Invalid { status: 400, code: 0, message: "no form".to_owned() };
+        let (content_type, body) = form(body, file).ok_or_else(refused)?;
+        (self.content_type, self.body) = (content_type, Some(body));
         Ok(self)
     }
 
@@ -237,7 +255,7 @@ impl Rest {
             request = request.header(header::AUTHORIZATION, self.authorization.clone());
         }
         match &call.body {
-            Some(body) => request.header(header::CONTENT_TYPE, "application/json").body(body.clone()),
+            Some(body) => request.header(header::CONTENT_TYPE, &call.content_type).body(body.clone()),
             // Some servers refuse a POST that does not say that it is empty.
             None if call.method != Method::Get => request.header(header::CONTENT_LENGTH, 0),
             None => request,

@@ -1,7 +1,7 @@
 //! Answers to slash commands and buttons: they go through a token that the interaction brings, not through the bot's.
 
 use super::{
-    Body, READ, Rest, RestError,
+    Attachment, Body, READ, Rest, RestError,
     call::{Call, Method},
     gone_is_done,
     shapes::{Created, Edit, NOBODY, SUPPRESS_EMBEDS, json},
@@ -98,6 +98,22 @@ impl Rest {
     ) -> Result<MessageId, RestError> {
         let call = hook.call(Method::Patch, "/messages/@original", deadline);
         let call = call.with(&Edit::new(body.into(), hook.flags()))?;
+        self.send(&call, |it| json::<Created>(it).map(|it| it.id)).await
+    }
+
+    /// The same, with a file.
+    ///
+    /// # Errors
+    /// See [`RestError`]; `NotFound` when the 15 minutes are over.
+    pub async fn edit_response_with_file(
+        &self,
+        hook: &Hook,
+        body: impl Into<Body<'_>>,
+        file: Attachment<'_>,
+        deadline: Instant,
+    ) -> Result<MessageId, RestError> {
+        let call = hook.call(Method::Patch, "/messages/@original", deadline);
+        let call = call.with_file(&Edit::new(body.into(), hook.flags()), file)?;
         self.send(&call, |it| json::<Created>(it).map(|it| it.id)).await
     }
 

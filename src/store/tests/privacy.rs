@@ -46,7 +46,8 @@ async fn a_forgotten_person_is_in_no_byte_of_the_files() {
         let (who, name, mark) =
             if id % 3 == 0 { (ANA, format!("Ana {MARK}"), MARK) } else { (BEN, "Ben".to_owned(), "-") };
         let padding = "x".repeat(usize::try_from(id * 37 % 6000).unwrap());
-        answer(&store, &said(id, who, &name, &format!("{mark} {padding}")), &format!("{padding} {mark}")).await;
+        answer(&store, &said(id, who, &name, &format!("{mark} {padding}")), &format!("{padding} {mark}"))
+            .await;
     }
     // One that has not ended, and one of Ben's that points at her words.
     let waiting = said(400, ANA, MARK, MARK);
