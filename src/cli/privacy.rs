@@ -61,6 +61,6 @@ async fn forget(store: &Store, user: UserId) -> Result<(), StoreError> {
     let gone = store.forget_person(user).await?;
     store.scrub().await?;
     store.close().await?;
-    say_line!("forgotten: {} lines, {} turns, {} votes", gone.lines, gone.turns, gone.votes);
+    say_line!("Forgotten. Lines: {}. Turns: {}. Votes: {}.", gone.lines, gone.turns, gone.votes);
     Ok(())
 }

@@ -282,8 +282,26 @@ async fn a_message_is_asked_about_also_where_the_bot_may_not_read() {
     let empty = house.stage.discord.say("cat", house.stage.discord.channel("help"), "", None);
     house.stage.discord.context("ana", empty, "Ask about this").unwrap();
     house.rest().await;
-    house.looks_like(&expect![[""]]).await;
-    expect![[""]].assert_eq(&house.prompts("alpha"));
+    house
+        .looks_like(&expect![[r#"
+        #help
+          ben         E0382, borrow of moved value
+          ana         Ask about this
+          neverdark   It says that a value was moved.
+          cat         (nothing)
+          ana         Ask about this
+          neverdark   (only ana sees) There is no text in that message that I could read.
+        ledger
+          alpha answered
+    "#]])
+        .await;
+    expect![[r#"
+        call 1
+          system: Be kind.
+          user: ben: E0382, borrow of moved value
+            ana: What do you say to this message? Answer it, or explain it.
+    "#]]
+    .assert_eq(&house.prompts("alpha"));
     house.close();
 }
 
@@ -298,7 +316,28 @@ async fn what_the_bot_said_can_be_asked_about() {
     )
     .await;
     house.play().await;
-    house.looks_like(&expect![[""]]).await;
-    expect![[""]].assert_eq(&house.prompts("alpha"));
+    house
+        .looks_like(&expect![[r#"
+        #help
+          ben         @neverdark E0382
+          neverdark  ↳ Borrow it.
+          ana         Ask about this
+          neverdark   It means: do not move it.
+        ledger
+          alpha answered
+          alpha answered
+    "#]])
+        .await;
+    expect![[r#"
+        call 1
+          system: Be kind.
+          user: E0382
+        call 2
+          system: Be kind.
+          user: ben: E0382
+          assistant: Borrow it.
+          user: ana: What do you say to this message? Answer it, or explain it.
+    "#]]
+    .assert_eq(&house.prompts("alpha"));
     house.close();
 }

@@ -4,12 +4,12 @@ use crate::harness::{House, check};
 use expect_test::expect;
 use sim::discord::bits;
 
-/// A house with a forum `#ideas` that has these tags; `may_tag`: the bot has *Manage Threads* there.
+/// A house with a forum `#ideas` that has these tags; unless `may_tag`, the bot lacks *Manage Threads* there.
 async fn forum(scene: &str, tags: &[&str], may_tag: bool) -> House {
     let house = House::open(scene).await;
     let forum = house.stage.discord.forum("ideas", tags);
-    if may_tag {
-        house.stage.discord.allow(forum, bits::MANAGE_THREADS);
+    if !may_tag {
+        house.stage.discord.deny(forum, bits::MANAGE_THREADS);
     }
     house.rest().await;
     house
@@ -33,7 +33,20 @@ async fn the_asker_marks_a_post_as_solved_and_the_bot_is_quiet_until_it_is_calle
     )
     .await;
     house.play().await;
-    house.looks_like(&expect![[""]]).await;
+    house.looks_like(&expect![[r#"
+        forum #ideas › My crab [rust, ✅ Solved]
+          ana         He says E0382.
+          neverdark  ↳ Show me the error.
+          neverdark  ↳ ✅ Glad that this is solved, and thank you for saying so. I am quiet here from now on; mention me if you need me.
+          neverdark  ↳ (only ana sees) This post is marked as solved already.
+          ana         it was the loop
+          ana         @neverdark thanks
+          neverdark  ↳ You are welcome.
+          ana         good night
+        ledger
+          alpha answered
+          alpha answered
+    "#]]).await;
     house.close();
 }
 
@@ -56,7 +69,24 @@ async fn a_passer_by_cannot_solve_a_post_and_a_moderator_can_by_a_command() {
     )
     .await;
     house.play().await;
-    house.looks_like(&expect![[""]]).await;
+    house.looks_like(&expect![[r#"
+        #help
+          ana         hello all
+          mia         Solved
+          neverdark   (only mia sees) Only posts in a forum can be marked as solved.
+        forum #ideas › My crab [rust]
+          ana         He says E0382.
+          neverdark  ↳ Show me the error.
+          neverdark  ↳ (only ben sees) Only whoever opened this post and moderators can mark it as solved.
+          neverdark  ↳ (only ana sees) This post is marked as solved already.
+          ben         Solved
+          neverdark   (only ben sees) Only whoever opened this post and moderators can mark it as solved.
+          mia         Solved
+          neverdark   ✅ Glad that this is solved, and thank you for saying so. I am quiet here from now on; mention me if you need me.
+                      -# I could not set the tag `solved`: I lack the permission *Manage Threads* here.
+        ledger
+          alpha answered
+    "#]]).await;
     house.close();
 }
 
@@ -74,7 +104,15 @@ async fn a_post_with_five_tags_is_solved_without_a_sixth() {
     )
     .await;
     house.play().await;
-    house.looks_like(&expect![[""]]).await;
+    house.looks_like(&expect![[r#"
+        forum #ideas › My crab [a, b, c, d, e]
+          ana         He says E0382.
+          neverdark  ↳ Show me the error.
+          neverdark  ↳ ✅ Glad that this is solved, and thank you for saying so. I am quiet here from now on; mention me if you need me.
+                      -# The post has five tags already, so that I could not add `Gelöst`.
+        ledger
+          alpha answered
+    "#]]).await;
     house.close();
 }
 
@@ -91,7 +129,22 @@ async fn the_bot_holds_back_when_a_person_helps() {
         ana    in #ideas/My crab: Ben, are you there?
         ben    replies in #ideas/My crab: so do I
         "#,
-        expect![[""]],
+        expect![[r#"
+            forum #ideas › My crab [rust]
+              ana         He says E0382.
+              neverdark  ↳ Show me the error.
+              ben         move the loop
+              ana         where to?
+              ana         @neverdark what do you say?
+              neverdark  ↳ It is as Ben says.
+              ana         Ben, are you there?
+              ben        ↳ so do I
+              neverdark  ↳ It is as Ben says.
+            ledger
+              alpha answered
+              alpha answered
+              alpha answered
+        "#]],
     )
     .await;
 }
@@ -106,7 +159,19 @@ async fn the_bot_goes_on_when_it_shall_not_hold_back() {
         ben    in #ideas/My crab: move the loop
         ana    in #ideas/My crab: where to?
         "#,
-        expect![[""]],
+        expect![[r#"
+            forum #ideas › My crab [rust]
+              ana         He says E0382.
+              neverdark  ↳ Show me the error.
+              ben         move the loop
+              neverdark  ↳ Right.
+              ana         where to?
+              neverdark  ↳ To the end.
+            ledger
+              alpha answered
+              alpha answered
+              alpha answered
+        "#]],
     )
     .await;
 }
@@ -128,7 +193,19 @@ async fn a_new_title_and_new_tags_are_what_the_model_is_told() {
     let post = discord.places().last().unwrap().id;
     discord.retitle(post, "My crab cannot borrow", &["rust", "borrowck"]);
     house.act("ana in #ideas/My crab cannot borrow: and now?").await;
-    expect![[""]].assert_eq(&house.prompts("alpha"));
+    expect![[r#"
+        call 1
+          system: Be kind.
+            This conversation is a forum post titled "My crab" (tags: rust).
+          user: He says E0382.
+        call 2
+          system: Be kind.
+            This conversation is a forum post titled "My crab cannot borrow" (tags: rust, borrowck).
+          user: He says E0382.
+          assistant: Show me the error.
+          user: and now?
+    "#]]
+    .assert_eq(&house.prompts("alpha"));
     house.close();
 }
 
@@ -149,7 +226,14 @@ async fn a_post_that_was_put_away_can_be_solved() {
     let post = discord.places().last().unwrap().id;
     discord.archive(post, true, false);
     house.act("ana clicks Solved").await;
-    house.looks_like(&expect![[""]]).await;
+    house.looks_like(&expect![[r#"
+        forum #ideas › My crab [resolved]
+          ana         He says E0382.
+          neverdark  ↳ Show me the error.
+          neverdark  ↳ ✅ Glad that this is solved, and thank you for saying so. I am quiet here from now on; mention me if you need me.
+        ledger
+          alpha answered
+    "#]]).await;
     house.close();
 }
 
@@ -166,6 +250,13 @@ async fn a_command_in_a_post_knows_what_the_post_is_about() {
     )
     .await;
     house.play().await;
-    expect![[""]].assert_eq(&house.prompts("alpha"));
+    expect![[r#"
+        call 1
+          system: Be kind.
+            This conversation is a forum post titled "My crab" (tags: rust).
+          user: ana: He says E0382.
+            ben: any idea?
+    "#]]
+    .assert_eq(&house.prompts("alpha"));
     house.close();
 }

@@ -158,7 +158,7 @@ async fn mistakes_in_a_file_are_named_by_their_line() {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
     expect![[r#"
         neverdark: the scenario has mistakes:
-        line 3: ana: `dances`: expected `in #channel: …`, `replies in …: …`, `opens "Title" in #channel: …`, `posts "Title" [tags] in #forum: …`, `runs /command in …`, `edits: …`, `deletes` or `clicks …`
+        line 3: ana: `dances`: expected `in #channel: …`, `replies in …: …`, `opens "Title" in #channel: …`, `posts "Title" [tags] in #forum: …`, `runs /command in …`, `edits: …`, `deletes`, `clicks …` or `uses "Command" on ben's message`
         line 4: there is no provider `zeta`: the cast is alpha
     "#]].assert_eq(&ended.stderr);
 
