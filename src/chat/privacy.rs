@@ -46,9 +46,8 @@ impl Chat {
         }
         let is_out = |it: &Quoted| !it.by_bot && out.contains(&it.author.id);
         inbound.replied_to.take_if(|it| is_out(it));
-        if let Some(opening) = &mut inbound.opening {
-            opening.starter.take_if(|it| is_out(it));
-        }
+        // The title is theirs, too.
+        inbound.opening.take_if(|it| it.starter.as_ref().is_some_and(is_out));
         None
     }
 

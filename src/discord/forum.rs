@@ -37,3 +37,17 @@ impl Door {
         is_helper
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::discord::{places::is_forum, rest::Channel};
+
+    #[test]
+    fn posts_are_written_in_forums_and_media_channels() {
+        let channel = |kind: u8| -> Channel {
+            serde_json::from_value(serde_json::json!({"id": "1", "type": kind})).unwrap()
+        };
+        let forums: Vec<u8> = (0..=16).filter(|it| is_forum(&channel(*it))).collect();
+        assert_eq!(forums, [15, 16]);
+    }
+}

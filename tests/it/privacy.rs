@@ -56,7 +56,7 @@ async fn a_person_is_forgotten_after_being_asked_once() {
 async fn to_be_forgotten_ends_what_is_under_way() {
     let house = House::open(&format!(
         "
-        cast   alpha: pace=20ms 'The {MARK} sleeps tonight, and so do the boats, the lamps and the nets.' stall
+        cast   alpha: pace=20ms 'The {MARK} sleeps tonight, and so do the boats, the lamps and the nets.' stall after=9
         ana    in #help: @neverdark what does the {MARK} do? &
         until  'sleeps tonight'
         ana    runs /privacy forget in #help &
@@ -110,7 +110,8 @@ async fn who_opted_out_is_not_heard_and_not_passed_on() {
           user: what is her number?
           assistant: I do not know.
           user: what does she say?
-    "#]].assert_eq(&house.prompts("alpha"));
+    "#]]
+    .assert_eq(&house.prompts("alpha"));
     house.act("ana runs /privacy opt-in in #help\nana in #help: @neverdark hello again").await;
     house.looks_like(&expect![[r#"
         #help
@@ -231,4 +232,26 @@ async fn a_reset_is_asked_once_and_in_a_shared_channel_it_is_for_moderators() {
         "#]],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_post_of_somebody_who_opted_out_is_no_context_for_others() {
+    let house = House::open(
+        r#"
+        cast   alpha: 'About what?'
+        config chat.forums=[#ideas]
+        ana    runs /privacy opt-out in #help
+        ana    posts "My crab" [rust] in #ideas: He says E0382.
+        ben    in #ideas/My crab: @neverdark any idea?
+        "#,
+    )
+    .await;
+    house.play().await;
+    expect![[r#"
+        call 1
+          system: Be kind.
+          user: any idea?
+    "#]]
+    .assert_eq(&house.prompts("alpha"));
+    house.close();
 }
