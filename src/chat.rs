@@ -8,17 +8,20 @@ mod health;
 pub mod lacking;
 mod lanes;
 mod limits;
+mod privacy;
 mod queue;
 mod rated;
+mod registry;
 mod running;
-mod wording;
+mod solved;
+pub(crate) mod wording;
 
 use crate::{
     config::{ChatConfig, Footer, LimitsConfig},
     ledger::Ledger,
     message::{
-        ChannelId, ConversationId, GuildId, Inbound, Line, MessageId, Prompt, Quoted, Role, Speaker, TurnId,
-        UnixMillis, UserId,
+        ChannelId, ConversationId, GuildId, Inbound, Line, MessageId, Place, Prompt, Quoted, Role, Speaker,
+        TurnId, UnixMillis, UserId,
     },
     metrics::{Metrics, Running},
     outcome::{Attempt, Failure, Outcome},
@@ -73,8 +76,20 @@ pub enum Buttons {
     Running,
     /// It is whole.
     Answered,
+    /// It is whole, and may have solved a forum post.
+    AnsweredInPost,
     /// There is none, or half of one.
     Failed,
+}
+
+impl Buttons {
+    /// Those of a whole answer.
+    pub(crate) fn below_an_answer(place: Place) -> Self {
+        match place {
+            Place::ForumPost => Self::AnsweredInPost,
+            Place::Dm | Place::Channel | Place::Thread => Self::Answered,
+        }
+    }
 }
 
 /// What became of a message.
@@ -84,6 +99,8 @@ pub enum Begun {
     Turn(Box<Turn>),
     /// It was taken before.
     Duplicate,
+    /// It is not answered, and there is nothing to say about that.
+    Ignored,
     /// It is not answered, for the reason in this sentence.
     Refused(String),
     /// The same, and people were told a moment ago: the sentence is for whoever waits for a word, as after a command.
@@ -168,6 +185,8 @@ pub struct Chat {
     queue: Queue,
     under_way: UnderWay,
     rng: Arc<Mutex<fastrand::Rng>>,
+    /// When the database's files were last rid of what somebody wanted forgotten.
+    scrubbed: Arc<Mutex<Option<UnixMillis>>>,
 }
 
 impl Chat {
@@ -200,7 +219,12 @@ impl Chat {
             queue: Queue::default(),
             under_way: UnderWay::default(),
             rng,
+            scrubbed: Arc::default(),
         }
+    }
+
+    fn rng(&self) -> MutexGuard<'_, fastrand::Rng> {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The metrics of the process.
@@ -298,9 +322,15 @@ impl Chat {
 
     /// Takes a message: sees whether it is within the limits, gets in line for its conversation, and claims it, so that it is
     /// answered once.
-    pub async fn begin(&self, inbound: Inbound, is_exempt: bool) -> Begun {
+    pub async fn begin(&self, mut inbound: Inbound, is_exempt: bool) -> Begun {
         let (asker, message) = (asker(&inbound), inbound.message_id);
-        self.within_limits(asker, message, is_exempt, self.claim(inbound, is_exempt)).await
+        let claim = async {
+            match self.spare(&mut inbound).await {
+                Some(refused) => refused,
+                None => self.claim(inbound, is_exempt).await,
+            }
+        };
+        self.within_limits(asker, message, is_exempt, claim).await
     }
 
     /// Begins a turn if the limits have room for it; one that did not come to be is not counted.
@@ -590,8 +620,9 @@ impl Chat {
                     Footer::Failover if others.is_empty() => wording::footer(None, &others, cut_short),
                     Footer::Always | Footer::Failover => wording::footer(Some(&provider), &others, cut_short),
                 };
+                let buttons = Buttons::below_an_answer(turn.inbound.place);
                 draft.send_modify(|it| {
-                    (it.footer, it.is_final, it.buttons) = (footer, true, Buttons::Answered);
+                    (it.footer, it.is_final, it.buttons) = (footer, true, buttons);
                 });
                 let text = draft.borrow().text.clone();
                 Played { end: Ending::Answered { provider, text }, left: Left::Told }
@@ -602,7 +633,12 @@ impl Chat {
                 error!(failure = error, tried = exhausted.failures.len(), "nobody could answer");
                 draft.send_modify(|it| {
                     if let Some(earlier) = turn.earlier() {
-                        again::give_back(it, earlier, wording::pressed::no_other_answer(&turn.id));
+                        again::give_back(
+                            it,
+                            earlier,
+                            turn.inbound.place,
+                            wording::pressed::no_other_answer(&turn.id),
+                        );
                         return;
                     }
                     if exhausted.spoke && !it.text.trim().is_empty() {
@@ -661,7 +697,9 @@ impl Chat {
 fn given_up(turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
     let mut left = Left::Untold;
     turn.registered.is_shown();
-    draft.send_modify(|it| left = again::stopped(it, &turn.registered.stopped, turn.earlier()));
+    draft.send_modify(|it| {
+        left = again::stopped(it, &turn.registered.stopped, turn.earlier(), turn.inbound.place)
+    });
     Played { end: Ending::Cancelled, left }
 }
 

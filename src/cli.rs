@@ -26,6 +26,7 @@ mod demo;
 #[cfg(feature = "demo")]
 mod faults;
 mod health;
+mod privacy;
 mod providers;
 mod stats;
 
@@ -95,6 +96,8 @@ enum Command {
     Providers(providers::Arguments),
     /// Show what the ledger says of each provider
     Stats(stats::Arguments),
+    /// Show what is stored of a person, or delete it
+    Privacy(privacy::Arguments),
     /// Show the effective configuration
     Config(ConfigArguments),
 }
@@ -145,6 +148,7 @@ async fn run(arguments: Arguments) -> Exit {
         Command::Check(it) => until_stopped(check::run(it, explicit, &env)).await,
         Command::Providers(it) => until_stopped(providers::run(it, explicit, &env)).await,
         Command::Stats(it) => until_stopped(stats::run(it, explicit, &env)).await,
+        Command::Privacy(it) => until_stopped(privacy::run(it, explicit, &env)).await,
         Command::Config(ConfigArguments { what: ConfigCommand::Show }) => {
             match config::load(explicit, &env) {
                 Ok(loaded) => {

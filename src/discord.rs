@@ -4,24 +4,29 @@ mod access;
 mod budget;
 mod buttons;
 mod commands;
+mod confirm;
 mod events;
+mod forum;
 mod gateway;
 mod inbound;
 mod marks;
 mod missed;
+mod on_message;
 mod outbound;
 mod permissions;
 mod places;
 mod presence;
 mod pressed;
+mod registered;
 pub mod rest;
 mod resumed;
+mod solved;
 pub mod text;
 
 use crate::{
     chat::{Begun, Chat, Turn},
     config::{ChatConfig, RegisterCommands},
-    message::{ChannelId, GuildId, Inbound, MessageId, Place, Quoted, Trigger, UnixMillis, UserId},
+    message::{ChannelId, GuildId, Inbound, MessageId, Opening, Place, Quoted, Trigger, UnixMillis, UserId},
 };
 pub use access::missing_in;
 use commands::Command;
@@ -33,17 +38,14 @@ use outbound::{Delivery, Pace, Pacers, Stage};
 use places::{Places, Whereabouts};
 use rest::{ApplicationId, Hook, InteractionId, Rest};
 use secrecy::SecretString;
-use serenity::all::{CommandInteraction, Message};
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use serenity::all::{CommandInteraction, CommandType, Message};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{OnceCell, SetOnce, watch},
     time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 /// A sentence to a person that is no part of an answer.
 const WORD_LIMIT: Duration = Duration::from_secs(10);
@@ -92,7 +94,8 @@ struct Inner {
     heads: Heads,
     order: Order,
     taken_up: OnceCell<()>,
-    is_registered: OnceLock<()>,
+    /// Held by the one task that tries again to register the commands.
+    registering: tokio::sync::Mutex<()>,
 }
 
 impl Door {
@@ -123,7 +126,7 @@ impl Door {
             heads: Heads::default(),
             order: Order::default(),
             taken_up: OnceCell::new(),
-            is_registered: OnceLock::new(),
+            registering: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -147,7 +150,9 @@ impl Door {
             Verdict::Ignore => return,
             Verdict::Answer(trigger) => trigger,
             Verdict::AnswerIfOurs(trigger) => {
-                if !self.inner.chat.is_ours(ChannelId(message.channel_id.get())).await {
+                if !self.inner.chat.is_ours(ChannelId(message.channel_id.get())).await
+                    || self.leaves_it_to_people(&message, &here, received_at).await
+                {
                     return;
                 }
                 trigger
@@ -170,6 +175,7 @@ impl Door {
         match self.inner.chat.begin(inbound, is_exempt).await {
             Begun::Turn(turn) => self.answer(turn, stage, false),
             Begun::Duplicate => debug!("a message was heard again and is not answered twice"),
+            Begun::Ignored => {}
             Begun::Refused(sentence) => self.say(&stage, &sentence).await,
             Begun::Hushed(sentence) => match &stage {
                 Stage::Channel { .. } => debug!("a message is not answered, and people were told so before"),
@@ -308,6 +314,9 @@ impl Door {
 
     async fn run_command(&self, it: CommandInteraction) {
         let at = UnixMillis::now();
+        if it.data.kind == CommandType::Message {
+            return self.run_on_message(&it, at).await;
+        }
         let options = it.data.options();
         let Some(command) = commands::read(&it.data.name, &options) else {
             warn!(command = it.data.name, "a command is not known to this version");
@@ -317,6 +326,9 @@ impl Door {
         let token = SecretString::from(it.token.clone());
         let response = match &command {
             Command::Ask { private, .. } => commands::announced(*private),
+            Command::PrivacyExport => commands::announced(true),
+            Command::PrivacyForget => Self::ask_to_forget(&it),
+            Command::Reset => self.ask_to_reset(&it).await,
             other => {
                 let lacking = if *other == Command::Status { self.lacking(&it) } else { String::new() };
                 commands::privately(&(commands::answer(&self.inner.chat, &it, other, at).await + &lacking))
@@ -326,13 +338,25 @@ impl Door {
             warn!(error = %failure, command = it.data.name, "a command could not be answered");
             return;
         }
-        if let Command::Ask { prompt, provider, private } = command {
-            let (id, application) = (MessageId(it.id.get()), ApplicationId(it.application_id.get()));
-            let stage = Stage::Interaction(Hook { application, token, is_ephemeral: private });
-            let roles = it.member.iter().flat_map(|it| &it.roles).map(|it| it.get());
-            let is_exempt = self.inner.chat.is_exempt(roles);
-            self.take(self.asked(&it, id, prompt, provider, at).await, is_exempt, stage).await;
+        let application = ApplicationId(it.application_id.get());
+        match command {
+            Command::Ask { prompt, provider, private } => {
+                let stage = Stage::Interaction(Hook { application, token, is_ephemeral: private });
+                let question = self.asked(&it, MessageId(it.id.get()), prompt, provider, at).await;
+                self.take(question, self.is_exempt(&it), stage).await;
+            }
+            Command::PrivacyExport => {
+                let hook = Hook { application, token, is_ephemeral: true };
+                self.export(&hook, UserId(it.user.id.get())).await;
+            }
+            _ => {}
         }
+    }
+
+    /// Whether no limit concerns whoever gives a command.
+    fn is_exempt(&self, it: &CommandInteraction) -> bool {
+        let roles = it.member.iter().flat_map(|it| &it.roles).map(|it| it.get());
+        self.inner.chat.is_exempt(roles)
     }
 
     async fn asked(
@@ -348,6 +372,13 @@ impl Door {
             Some(_) => self.inner.places.find(&self.inner.rest, channel_id).await.ok(),
             None => None,
         };
+        let opening = match (&here, self.inner.me.get()) {
+            (Some(here), Some(&me)) if matches!(here.place, Place::Thread | Place::ForumPost) => {
+                let starter = self.starter(&message_id, channel_id, here, me).await;
+                Some(Opening { title: here.title.clone(), tags: here.tags.clone(), starter })
+            }
+            _ => None,
+        };
         let place = match (&here, it.guild_id) {
             (Some(here), _) => here.place,
             (None, Some(_)) => Place::Channel,
@@ -362,27 +393,9 @@ impl Door {
             author: commands::speaker(it),
             text: prompt.to_owned(),
             replied_to: None,
-            opening: None,
+            opening,
             received_at: at,
             wish: provider.map(str::to_owned),
-        }
-    }
-
-    /// The first READY: registers the commands.
-    async fn arrive(&self, application: ApplicationId) {
-        if self.inner.is_registered.set(()).is_err() {
-            return;
-        }
-        let scopes: Vec<Option<GuildId>> = match &self.inner.settings.register_commands {
-            RegisterCommands::Global => vec![None],
-            RegisterCommands::Guilds(guilds) => guilds.iter().map(|it| Some(GuildId(*it))).collect(),
-        };
-        for scope in scopes {
-            if let Err(failure) =
-                self.inner.rest.put_commands(application, scope, &commands::declared()).await
-            {
-                error!(error = %failure, "the slash commands could not be registered; the old ones stay");
-            }
         }
     }
 }

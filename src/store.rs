@@ -15,8 +15,10 @@ mod lessons;
 mod marks;
 mod open;
 mod pins;
+mod privacy;
 mod prune;
 mod queue;
+mod quiet;
 mod reliability;
 mod rests;
 #[cfg(test)]
@@ -33,7 +35,9 @@ pub use feedback::{Change, Vote, Votes};
 pub use lessons::LESSONS_KEPT;
 pub use marks::{Mark, Recent};
 pub use pins::{Pin, Scope};
+pub use privacy::Forgotten;
 pub use prune::Pruned;
+pub use quiet::Quiet;
 pub use reliability::ProviderReliability;
 pub use turns::{Claim, End, Unfinished};
 

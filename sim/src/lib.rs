@@ -77,7 +77,7 @@ impl Stage {
                         Place::Below { .. } => {}
                     }
                 }
-                Deed::Edit(_) | Deed::Delete | Deed::Click(_) => {}
+                Deed::Edit(_) | Deed::Delete | Deed::Click(_) | Deed::Use { .. } => {}
             }
         }
     }

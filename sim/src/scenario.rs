@@ -20,6 +20,7 @@
 //! ana    edits: a new text                         (her last message)
 //! ana    deletes                                   (her last message)
 //! ana    clicks stop                               (a button of the bot's last message that she can see, by id or label)
+//! ana    uses "Solved" on ben's message            (a message command on somebody's last message, the bot's by its name)
 //!
 //! break  alpha 500                                 (a behaviour, as behind the name in a cast)
 //! heal   alpha
@@ -167,6 +168,13 @@ pub enum Deed {
     Delete,
     /// Clicks a button, by its id or label.
     Click(String),
+    /// Uses a message command.
+    Use {
+        /// Its name.
+        command: String,
+        /// Whose last message it is used on; the bot's by its name.
+        on: String,
+    },
 }
 
 /// Where something is said.

@@ -9,7 +9,7 @@ use super::{Begun, Chat, Draft, Turn, limits::Asker, running::Stopped, wording::
 pub use crate::store::{Asked, Press};
 use crate::{
     chat::Buttons,
-    message::{MessageId, Speaker, TurnId, UserId},
+    message::{MessageId, Place, Speaker, TurnId, UserId},
     store::{Claim, Resumption, StoreError},
 };
 use std::{sync::PoisonError, time::Duration};
@@ -181,13 +181,13 @@ impl Chat {
 }
 
 /// Makes the draft of a turn that somebody stopped its end.
-pub(super) fn stopped(draft: &mut Draft, by: &Stopped, earlier: Option<&str>) -> Left {
+pub(super) fn stopped(draft: &mut Draft, by: &Stopped, earlier: Option<&str>, place: Place) -> Left {
     let Some(name) = by.get() else { return Left::Untold };
     draft.is_final = true;
     draft.buttons = Buttons::Failed;
     let left = match earlier {
         Some(earlier) if draft.text.trim().is_empty() => {
-            give_back(draft, earlier, wording::stopped_before_another(name));
+            give_back(draft, earlier, place, wording::stopped_before_another(name));
             return Left::Told;
         }
         Some(_) => Left::Replaced,
@@ -201,9 +201,10 @@ pub(super) fn stopped(draft: &mut Draft, by: &Stopped, earlier: Option<&str>) ->
 }
 
 /// Shows the answer from before again.
-pub(super) fn give_back(draft: &mut Draft, earlier: &str, footer: String) {
+pub(super) fn give_back(draft: &mut Draft, earlier: &str, place: Place, footer: String) {
     earlier.clone_into(&mut draft.text);
-    (draft.footer, draft.is_final, draft.buttons) = (Some(footer), true, Buttons::Answered);
+    let buttons = Buttons::below_an_answer(place);
+    (draft.footer, draft.is_final, draft.buttons) = (Some(footer), true, buttons);
 }
 
 /// Of turns that ask once more.

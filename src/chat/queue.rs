@@ -422,7 +422,9 @@ impl Chat {
 /// The turn's time is over, and nobody came back.
 pub(super) fn expired(turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
     draft.send_modify(|it| match turn.earlier() {
-        Some(earlier) => again::give_back(it, earlier, wording::pressed::no_other_answer(&turn.id)),
+        Some(earlier) => {
+            again::give_back(it, earlier, turn.inbound.place, wording::pressed::no_other_answer(&turn.id))
+        }
         None => {
             it.text = wording::expired(&turn.id);
             (it.is_final, it.buttons) = (true, Buttons::Failed);

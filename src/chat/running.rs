@@ -93,6 +93,12 @@ impl UnderWay {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner).get(turn).cloned()
     }
 
+    /// The turns of a person.
+    pub(crate) fn asked_by(&self, user: UserId) -> Vec<Handle> {
+        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.values().filter(|it| it.asker == user).cloned().collect()
+    }
+
     /// The turn that answers a message.
     pub(crate) fn answering(&self, question: MessageId) -> Option<Handle> {
         let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,10 @@
 //! Every sentence that the bot itself says, so that it speaks with one voice.
 
+mod people;
 pub(crate) mod pressed;
 mod waiting;
+
+pub(crate) use people::*;
 
 use crate::{
     message::{TurnId, UnixMillis},
@@ -160,15 +163,6 @@ pub(crate) fn store_is_unwell(turn: &TurnId) -> String {
     )
 }
 
-/// `/reset`.
-pub(crate) fn reset(forgotten: u64) -> String {
-    match forgotten {
-        0 => "There was nothing to forget here.".to_owned(),
-        1 => "Done. I start afresh here; the 1 message before this is no longer used.".to_owned(),
-        count => format!("Done. I start afresh here; the {count} messages before this are no longer used."),
-    }
-}
-
 /// A command that could not be carried out.
 pub(crate) fn command_failed() -> String {
     "That did not work, and nothing was changed. Please try again; whoever runs me finds the cause in the log.".to_owned()
@@ -324,18 +318,6 @@ pub(crate) fn status(providers: &[Seen], turns: &[(String, u64)]) -> String {
         let _ = write!(out, "\nTurns: {}", turns.join(", "));
     }
     out
-}
-
-/// `/help`.
-pub(crate) fn help() -> String {
-    "**Talk to me** by mentioning me, by replying to one of my messages, or in a direct message. \
-     In a thread that you asked me into I read along.\n\
-     `/ask` asks without a mention, if you like so that only you see the answer · `/reset` makes me forget this conversation\n\
-     **Moderators** (*Manage Server*): `/status` shows how the AI providers are doing; `/provider list`, `use`, `auto`, `disable`, `enable` choose who answers.\n\
-     When a provider fails, another one answers and a small line under the answer says so.\n\
-     -# What you write to me is sent to an AI provider and stored for a limited time, so that I remember the \
-     conversation; `/reset` makes me start afresh."
-        .to_owned()
 }
 
 #[cfg(test)]

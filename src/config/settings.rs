@@ -119,6 +119,8 @@ pub struct ChatConfig {
     /// How long a question waits for a provider when all are down.
     #[serde(with = "text")]
     pub queue_when_down: Duration,
+    /// Whether the bot goes quiet in a forum post once a person helps there.
+    pub quiet_when_helped: bool,
 }
 
 impl Default for ChatConfig {
@@ -138,6 +140,7 @@ impl Default for ChatConfig {
             trusted_links: Vec::new(),
             answer_missed: 15 * MINUTE,
             queue_when_down: 30 * MINUTE,
+            quiet_when_helped: true,
         }
     }
 }

@@ -18,10 +18,13 @@ pub(crate) enum Button {
     Down,
     /// Who was asked, and how it went.
     Info,
+    /// The forum post is solved.
+    Solved,
 }
 
 impl Button {
-    const ALL: [Self; 6] = [Self::Stop, Self::Again, Self::Regenerate, Self::Up, Self::Down, Self::Info];
+    const ALL: [Self; 7] =
+        [Self::Stop, Self::Again, Self::Regenerate, Self::Up, Self::Down, Self::Info, Self::Solved];
 
     fn word(self) -> &'static str {
         match self {
@@ -31,6 +34,7 @@ impl Button {
             Self::Up => "up",
             Self::Down => "down",
             Self::Info => "info",
+            Self::Solved => "solved",
         }
     }
 
@@ -45,6 +49,10 @@ impl Button {
             Self::Up => button["emoji"] = json!({ "name": "👍" }),
             Self::Down => button["emoji"] = json!({ "name": "👎" }),
             Self::Info => button["emoji"] = json!({ "name": "ℹ️" }),
+            Self::Solved => {
+                button["label"] = "Solved".into();
+                button["emoji"] = json!({ "name": "✅" });
+            }
         }
         button
     }
@@ -56,6 +64,9 @@ pub(crate) fn rows(buttons: Buttons, turn: &TurnId) -> Vec<Value> {
         Buttons::None => return Vec::new(),
         Buttons::Running => &[Button::Stop],
         Buttons::Answered => &[Button::Regenerate, Button::Up, Button::Down, Button::Info],
+        Buttons::AnsweredInPost => {
+            &[Button::Regenerate, Button::Up, Button::Down, Button::Info, Button::Solved]
+        }
         Buttons::Failed => &[Button::Again, Button::Info],
     };
     let which: Vec<Value> = which.iter().map(|it| it.declared(turn)).collect();
@@ -77,7 +88,9 @@ mod tests {
     fn what_was_declared_is_read_back() {
         let turn = TurnId("7k2m9x4q8d".to_owned());
         let mut seen = Vec::new();
-        for buttons in [Buttons::None, Buttons::Running, Buttons::Answered, Buttons::Failed] {
+        for buttons in
+            [Buttons::None, Buttons::Running, Buttons::Answered, Buttons::AnsweredInPost, Buttons::Failed]
+        {
             for row in rows(buttons, &turn) {
                 for button in row["components"].as_array().unwrap() {
                     let (button, of) = read(button["custom_id"].as_str().unwrap()).unwrap();

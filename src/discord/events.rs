@@ -24,7 +24,7 @@ fn known(channel: &GuildChannel) -> rest::Channel {
         name: Some(channel.name.clone()),
         applied_tags: channel.applied_tags.iter().map(ToString::to_string).collect(),
         available_tags: tags.map(|it| rest::Tag { id: it.id.to_string(), name: it.name.clone() }).collect(),
-        owner_id: None,
+        owner_id: channel.owner_id.map(|it| UserId(it.get())),
         last_message_id: None,
         thread_metadata: channel
             .thread_metadata
@@ -56,7 +56,7 @@ impl EventHandler for Door {
                 self.catch_up(gap, ready.guilds.iter().map(|it| GuildId(it.id.get())).collect()).await;
             }
         };
-        tokio::join!(self.arrive(ApplicationId(ready.application.id.get())), catch_up);
+        tokio::join!(self.keep_registered(ApplicationId(ready.application.id.get())), catch_up);
     }
 
     async fn resume(&self, _: Context, _: ResumedEvent) {
@@ -82,7 +82,11 @@ impl EventHandler for Door {
                     debug!(error = %failure, "choices came too late");
                 }
             }
-            Interaction::Component(it) => self.press(it).await,
+            Interaction::Component(it) => {
+                if !self.confirmed(&it).await {
+                    self.press(it).await;
+                }
+            }
             _ => {}
         }
     }

@@ -86,7 +86,8 @@ impl Places {
         Some(Access { may, is_thread: is_thread || has_threads_only, is_locked })
     }
 
-    async fn channel(&self, rest: &Rest, channel: ChannelId) -> Result<Channel, RestError> {
+    /// A channel as it is known; asks Discord if nobody told.
+    pub(crate) async fn channel(&self, rest: &Rest, channel: ChannelId) -> Result<Channel, RestError> {
         if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&channel) {
             return Ok(known.clone());
         }
@@ -100,9 +101,14 @@ fn is_thread(kind: u8) -> bool {
     matches!(kind, kind::ANNOUNCEMENT_THREAD | kind::PUBLIC_THREAD | kind::PRIVATE_THREAD)
 }
 
+/// Whether posts are written in a channel.
+pub(crate) fn is_forum(channel: &Channel) -> bool {
+    matches!(channel.kind, kind::FORUM | kind::MEDIA)
+}
+
 /// What a channel and the one above it say together (pure).
 fn whereabouts(here: &Channel, parent: Option<&Channel>) -> Whereabouts {
-    let is_forum = parent.is_some_and(|it| matches!(it.kind, kind::FORUM | kind::MEDIA));
+    let is_forum = parent.is_some_and(is_forum);
     let place = match here.kind {
         kind::DM => Place::Dm,
         it if is_thread(it) && is_forum => Place::ForumPost,

@@ -44,6 +44,7 @@ impl Door {
         let guild = it.guild_id.map(|it| GuildId(it.get()));
         let response = match button {
             Button::Stop => self.stop(&it, &turn, &by).await,
+            Button::Solved => return self.solved_pressed(&it).await,
             Button::Again | Button::Regenerate => return self.ask_again(&it, button, &turn, &by, at).await,
             Button::Up | Button::Down => return self.vote(&it, button == Button::Up, &turn, &by, at).await,
             Button::Info => commands::privately(&self.within(chat.behind(&turn, channel, guild, at)).await),
@@ -140,7 +141,7 @@ impl Door {
                 self.show_stop(it, &stage, &turn).await;
                 self.answer(turn, stage, false);
             }
-            Begun::Duplicate => debug!("a question is being asked again already"),
+            Begun::Duplicate | Begun::Ignored => debug!("a question is being asked again already"),
             Begun::Refused(sentence) | Begun::Hushed(sentence) => {
                 let hook = Hook { is_ephemeral: true, ..hook };
                 let said =

@@ -16,6 +16,7 @@ mod call;
 mod gate;
 mod interactions;
 mod multipart;
+mod posts;
 mod refusals;
 mod replies;
 mod rights;

@@ -47,6 +47,8 @@ impl Store {
              FROM messages m
              WHERE m.conversation_id = ?1
                AND COALESCE(m.answers, m.id) > (SELECT cleared_through FROM conversations WHERE id = ?1)
+               AND NOT EXISTS (SELECT 1 FROM messages q JOIN opt_outs o ON o.user_id = q.author_id
+                               WHERE q.id = COALESCE(m.answers, m.id))
                AND COALESCE(m.answers, m.id) < COALESCE(
                      (SELECT MAX(q.id) FROM messages q WHERE q.turn_id = ?2 AND q.role = 'user'), 9223372036854775807)
              ORDER BY COALESCE(m.answers, m.id) DESC, m.id DESC LIMIT ?3",

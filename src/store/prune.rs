@@ -64,6 +64,11 @@ impl Store {
             outcomes_before,
         )
         .await?;
+        self.delete(
+            "DELETE FROM quiet_posts WHERE channel_id IN (SELECT channel_id FROM quiet_posts WHERE at < ? LIMIT ?)",
+            outcomes_before,
+        )
+        .await?;
         Ok(Pruned { messages, attempts, turns })
     }
 

@@ -8,6 +8,7 @@ mod ledger;
 mod lessons;
 mod marks;
 mod opening;
+mod privacy;
 mod rests;
 mod schema;
 mod turns;

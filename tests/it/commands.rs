@@ -266,3 +266,78 @@ async fn names_complete_as_one_types() {
     assert_eq!(discord.choices(typed).unwrap(), ["gamma"]);
     house.close();
 }
+
+#[tokio::test]
+async fn a_message_is_asked_about_also_where_the_bot_may_not_read() {
+    let house = House::open(
+        r#"
+        cast   alpha: 'It says that a value was moved.'
+        config discord.message_content=false
+        ben    in #help: E0382, borrow of moved value
+        ana    uses "Ask about this" on ben's message
+        "#,
+    )
+    .await;
+    house.play().await;
+    let empty = house.stage.discord.say("cat", house.stage.discord.channel("help"), "", None);
+    house.stage.discord.context("ana", empty, "Ask about this").unwrap();
+    house.rest().await;
+    house
+        .looks_like(&expect![[r#"
+        #help
+          ben         E0382, borrow of moved value
+          ana         Ask about this
+          neverdark   It says that a value was moved.
+          cat         (nothing)
+          ana         Ask about this
+          neverdark   (only ana sees) There is no text in that message that I could read.
+        ledger
+          alpha answered
+    "#]])
+        .await;
+    expect![[r#"
+        call 1
+          system: Be kind.
+          user: ben: E0382, borrow of moved value
+            ana: What do you say to this message? Answer it, or explain it.
+    "#]]
+    .assert_eq(&house.prompts("alpha"));
+    house.close();
+}
+
+#[tokio::test]
+async fn what_the_bot_said_can_be_asked_about() {
+    let house = House::open(
+        r#"
+        cast   alpha: 'Borrow it.' then 'It means: do not move it.'
+        ben    in #help: @neverdark E0382
+        ana    uses "Ask about this" on neverdark's message
+        "#,
+    )
+    .await;
+    house.play().await;
+    house
+        .looks_like(&expect![[r#"
+        #help
+          ben         @neverdark E0382
+          neverdark  ↳ Borrow it.
+          ana         Ask about this
+          neverdark   It means: do not move it.
+        ledger
+          alpha answered
+          alpha answered
+    "#]])
+        .await;
+    expect![[r#"
+        call 1
+          system: Be kind.
+          user: E0382
+        call 2
+          system: Be kind.
+          user: ben: E0382
+          assistant: Borrow it.
+          user: ana: What do you say to this message? Answer it, or explain it.
+    "#]]
+    .assert_eq(&house.prompts("alpha"));
+    house.close();
+}

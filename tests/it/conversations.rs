@@ -260,6 +260,7 @@ async fn the_past_goes_with_the_question_until_reset_forgets_it() {
         ana    in #help: @neverdark I am called Ana
         ana    in #help: @neverdark who am I?
         ana    runs /reset in #help
+        ana    clicks forget this conversation
         ana    in #help: @neverdark who am I?
         ana    in #other: @neverdark and here?
         ",
@@ -292,6 +293,7 @@ async fn the_past_goes_with_the_question_until_reset_forgets_it() {
               neverdark  ↳ You are Ana.
               ana         /reset
               neverdark   (only ana sees) Done. I start afresh here; the 4 messages before this are no longer used.
+                          (rewritten)
               ana         @neverdark who am I?
               neverdark  ↳ I do not know.
             #other

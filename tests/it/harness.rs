@@ -60,7 +60,7 @@ pub(crate) struct House {
     pub(crate) stage: Stage,
     pub(crate) rooms: Rooms,
     script: Script,
-    database: PathBuf,
+    pub(crate) database: PathBuf,
     stop: CancellationToken,
     served: JoinHandle<Result<(), Failure>>,
     _folder: tempfile::TempDir,

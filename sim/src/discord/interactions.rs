@@ -85,6 +85,7 @@ impl World {
         let names: Vec<String> = self
             .commands
             .iter()
+            .filter(|it| it.body["type"] == 1)
             .filter_map(|it| it.body["name"].as_str())
             .map(|it| format!("/{it}"))
             .collect();

@@ -245,6 +245,22 @@ impl Discord {
         })
     }
 
+    /// A post's author or a moderator changes its title and tags. Tags that the forum lacks are added.
+    pub fn retitle(&self, post: u64, title: &str, tags: &[&str]) {
+        let mut world = self.core.world();
+        let forum = world.channels.get(&post).and_then(|it| it.parent).unwrap_or(0);
+        world.add_tags(forum, tags);
+        let known = world.channels.get(&forum).map_or(&[][..], |it| &it.tags);
+        let ids = known.iter().filter(|it| tags.contains(&it.name.as_str())).map(|it| it.id).collect();
+        if let Some(it) = world.channels.get_mut(&post) {
+            it.name = title.into();
+            if let Some(thread) = &mut it.thread {
+                thread.tags = ids;
+            }
+        }
+        world.channel_changed(post);
+    }
+
     /// The second half of [`Discord::post`].
     pub fn first_message(&self, person: &str, post: u64, text: &str) {
         let mut world = self.core.world();

@@ -3,7 +3,7 @@
 use super::{Act, Deed, Place, parse::first_word};
 
 const DEEDS: &str = "`in #channel: …`, `replies in …: …`, `opens \"Title\" in #channel: …`, `posts \"Title\" [tags] in #forum: …`, \
-                     `runs /command in …`, `edits: …`, `deletes` or `clicks …`";
+                     `runs /command in …`, `edits: …`, `deletes`, `clicks …` or `uses \"Command\" on ben's message`";
 
 /// Reads a line that begins with a person's name.
 pub(super) fn person(who: &str, rest: &str) -> Result<Act, String> {
@@ -52,8 +52,17 @@ fn deed(text: &str) -> Result<Deed, String> {
         "edits:" if !rest.is_empty() => Ok(Deed::Edit(rest.to_owned())),
         "deletes" if rest.is_empty() => Ok(Deed::Delete),
         "clicks" if !rest.is_empty() => Ok(Deed::Click(rest.to_owned())),
+        "uses" => uses(rest).ok_or_else(|| format!("`{text}`: expected `uses \"Command\" on ben's message`")),
         _ => Err(format!("`{text}`: expected {DEEDS}")),
     }
+}
+
+/// Reads `"Command" on ben's message`.
+fn uses(text: &str) -> Option<Deed> {
+    let (command, rest) = title(text).ok()?;
+    let on = rest.strip_prefix("on ")?.trim_end().strip_suffix("'s message")?;
+    let is_name = !on.is_empty() && !on.contains(char::is_whitespace);
+    is_name.then(|| Deed::Use { command, on: on.to_owned() })
 }
 
 /// Reads `in PLACE: text`. The place ends at the first colon.

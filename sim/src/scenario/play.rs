@@ -135,6 +135,11 @@ impl<'s> Player<'s> {
                 return Ok(());
             }
             Deed::Click(button) => return click(discord, name, button),
+            Deed::Use { command, on } => {
+                let message = if *on == discord.bot().name { latest(discord)? } else { self.last(on)? };
+                discord.context(name, message, command).map_err(|refused| refused.to_string())?;
+                return Ok(());
+            }
         };
         self.last.insert(name.to_owned(), said);
         Ok(())
@@ -143,6 +148,14 @@ impl<'s> Player<'s> {
     fn last(&self, name: &str) -> Result<u64, String> {
         self.last.get(name).copied().ok_or_else(|| format!("{name} has not said anything yet"))
     }
+}
+
+/// The bot's last message that everybody can see, wherever it is.
+fn latest(discord: &Discord) -> Result<u64, String> {
+    let places = discord.places();
+    let all = places.iter().flat_map(|place| discord.messages(place.id));
+    let ids = all.filter(|shown| from_bot(discord, shown)).map(|shown| shown.id);
+    ids.max().ok_or_else(|| "the bot has not said anything yet".to_owned())
 }
 
 /// Whether the bot said it, and everybody can still see it.
@@ -167,14 +180,19 @@ fn find(discord: &Discord, person: &str, place: &Place) -> Result<u64, String> {
     }
 }
 
-/// Clicks the button of the bot's latest message that has it.
+/// Whether only this person sees it.
+fn asked_back(shown: &Shown, person: &str) -> bool {
+    shown.bot && !shown.deleted && shown.only_for.as_deref() == Some(person)
+}
+
+/// Clicks the button of the bot's latest message that has it, of those that the person can see.
 fn click(discord: &Discord, person: &str, button: &str) -> Result<(), String> {
     let is_it = |it: &&(String, String)| it.0 == button || it.1.eq_ignore_ascii_case(button);
     let places = discord.places();
     let latest = places
         .iter()
         .flat_map(|place| discord.messages(place.id))
-        .filter(|shown| from_bot(discord, shown))
+        .filter(|shown| from_bot(discord, shown) || asked_back(shown, person))
         .filter_map(|shown| Some((shown.id, shown.buttons.iter().find(is_it)?.0.clone())))
         .max_by_key(|(id, _)| *id);
     let (message, id) = latest.ok_or_else(|| format!("no message of the bot has a button `{button}`"))?;

@@ -43,6 +43,7 @@ fn people() {
             ana   edits: new text
             ana   deletes &
             ana   clicks Try again
+            ana   uses "Ask about this" on bob's message
             "#,
         expect![[r#"
                 3 Person { name: "ana", moderator: false, deed: Say { place: Channel("help"), text: "@neverdark hi: you" } } at once
@@ -56,7 +57,8 @@ fn people() {
                 14 Person { name: "mia", moderator: false, deed: Run { place: Dm, command: "/ask a question in general" } }
                 15 Person { name: "ana", moderator: false, deed: Edit("new text") }
                 16 Person { name: "ana", moderator: false, deed: Delete } at once
-                17 Person { name: "ana", moderator: false, deed: Click("Try again") }"#]],
+                17 Person { name: "ana", moderator: false, deed: Click("Try again") }
+                18 Person { name: "ana", moderator: false, deed: Use { command: "Ask about this", on: "bob" } }"#]],
     );
 }
 
@@ -109,7 +111,7 @@ fn errors_name_the_line_and_what_was_expected() {
     check(
         "ana shouts in #help: hi\n\nana in help: hi\nana in #help hi\nana in #help:",
         expect![[r#"
-            line 1: ana: `shouts in #help: hi`: expected `in #channel: …`, `replies in …: …`, `opens "Title" in #channel: …`, `posts "Title" [tags] in #forum: …`, `runs /command in …`, `edits: …`, `deletes` or `clicks …`
+            line 1: ana: `shouts in #help: hi`: expected `in #channel: …`, `replies in …: …`, `opens "Title" in #channel: …`, `posts "Title" [tags] in #forum: …`, `runs /command in …`, `edits: …`, `deletes`, `clicks …` or `uses "Command" on ben's message`
             line 3: ana: `help`: expected a place: `#channel`, `#channel/Title` or `dm`
             line 4: ana: `in #help hi`: expected `in`, a place (`#channel`, `#channel/Title` or `dm`), a colon and a text
             line 5: ana: `in #help:`: expected `in`, a place (`#channel`, `#channel/Title` or `dm`), a colon and a text"#]],

@@ -1,7 +1,7 @@
 //! Answers to slash commands and buttons: they go through a token that the interaction brings, not through the bot's.
 
 use super::{
-    Body, READ, Rest, RestError, Target,
+    Body, File, READ, Rest, RestError, Target,
     call::{Call, Method},
     gone_is_done,
     shapes::{Created, NOBODY, SUPPRESS_EMBEDS, json},
@@ -97,6 +97,20 @@ impl Rest {
         deadline: Instant,
     ) -> Result<MessageId, RestError> {
         self.show(&Target::Response(hook), body.into(), None, deadline).await
+    }
+
+    /// The same, with a file.
+    ///
+    /// # Errors
+    /// See [`RestError`]; `NotFound` when the 15 minutes are over.
+    pub async fn edit_response_with_file(
+        &self,
+        hook: &Hook,
+        body: impl Into<Body<'_>>,
+        file: File<'_>,
+        deadline: Instant,
+    ) -> Result<MessageId, RestError> {
+        self.show(&Target::Response(hook), body.into(), Some(file), deadline).await
     }
 
     /// The message that the first answer became.

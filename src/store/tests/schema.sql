@@ -77,10 +77,15 @@ CREATE TABLE messages (
     CHECK ((role = 'user') = (author_id IS NOT NULL))
 ) STRICT;
 CREATE INDEX messages_by_answers ON messages (answers);
+CREATE INDEX messages_by_author ON messages (author_id) WHERE author_id IS NOT NULL;
 CREATE INDEX messages_by_conversation ON messages (conversation_id, COALESCE(answers, id), id);
 CREATE INDEX messages_by_discord_message ON messages (discord_message_id);
 CREATE INDEX messages_by_time ON messages (created_at);
 CREATE INDEX messages_by_turn ON messages (turn_id);
+CREATE TABLE opt_outs (
+    user_id INTEGER PRIMARY KEY,
+    at      INTEGER NOT NULL
+) STRICT;
 CREATE TABLE pins (
     scope      TEXT NOT NULL CHECK (scope IN ('channel', 'server')),
     scope_id   INTEGER NOT NULL,
@@ -96,6 +101,18 @@ CREATE INDEX pins_by_guild ON pins (guild_id);
 CREATE TABLE probe (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     count INTEGER NOT NULL
+) STRICT;
+CREATE TABLE quiet_posts (
+    channel_id INTEGER PRIMARY KEY,
+    why        TEXT NOT NULL CHECK (why IN ('solved', 'helped')),
+    at         INTEGER NOT NULL
+) STRICT;
+CREATE TABLE registered_commands (
+    application_id INTEGER NOT NULL,
+    guild_id       INTEGER NOT NULL,                -- 0: everywhere
+    fingerprint    TEXT NOT NULL,
+    at             INTEGER NOT NULL,
+    PRIMARY KEY (application_id, guild_id)
 ) STRICT;
 CREATE TABLE reply_parts (
     turn_id    TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
@@ -136,6 +153,7 @@ CREATE TABLE turns (
     ended_at           INTEGER, replaces TEXT, question_id INTEGER, ask_last TEXT, hooked INTEGER NOT NULL DEFAULT 0 CHECK (hooked IN (0, 1)),
     CHECK ((ended_at IS NULL) = (state IN ('received', 'answering', 'queued')))
 ) STRICT;
+CREATE INDEX turns_by_author ON turns (author_id);
 CREATE INDEX turns_by_conversation ON turns (conversation_id, received_at);
 CREATE INDEX turns_by_end ON turns (ended_at);
 CREATE INDEX turns_by_question ON turns (question_id) WHERE question_id IS NOT NULL;

@@ -278,3 +278,59 @@ async fn what_config_shows_can_be_read_back() {
     assert_eq!(again.stderr, "");
     assert_eq!(again.stdout, first.stdout);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_are_registered_when_they_changed_and_after_a_failure() {
+    let home = Home::new("alpha: echo").await;
+    let discord = &home.stage.discord;
+    let harbour = discord.channel("harbour");
+    let registered = async |question: &str| {
+        let bot = home.serve(&[]).await;
+        discord.say("ana", harbour, &format!("@neverdark {question}"), None);
+        home.shown(harbour, &format!("You said: {question}")).await;
+        let log = bot.stop().await.stderr;
+        (discord.counts("set commands"), log.contains("the commands could not be registered"))
+    };
+    let effect = sim::discord::RestEffect::Status(403);
+    discord.rest_fault(sim::discord::RestFault {
+        route: "set commands".to_owned(),
+        method: None,
+        effect,
+        times: 1,
+    });
+    assert_eq!(registered("one").await, (vec![(403, 1)], true));
+    assert_eq!(registered("two").await, (vec![(200, 1), (403, 1)], false), "it is tried again");
+    assert_eq!(registered("three").await, (vec![(200, 1), (403, 1)], false), "nothing has changed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_is_shown_and_forgotten_from_the_command_line() {
+    let home = Home::new("alpha: 'Hello.'").await;
+    let harbour = home.stage.discord.channel("harbour");
+    let ana = home.stage.discord.person("ana").to_string();
+    let bot = home.serve(&[]).await;
+    home.stage.discord.say("ana", harbour, "@neverdark remember the zebra", None);
+    home.shown(harbour, "Hello.").await;
+    let told = done(&home, &["privacy", "export", "--user", &ana]).await;
+    assert_eq!(
+        (told.code, json_of(&told)["messages"][0]["text"].as_str()),
+        (Some(0), Some("remember the zebra"))
+    );
+    let busy = done(&home, &["privacy", "forget", "--user", &ana]).await;
+    assert_eq!(busy.code, Some(2), "{}", busy.stderr);
+    assert!(busy.stderr.contains("in use"), "{}", busy.stderr);
+    bot.stop().await;
+    check(
+        &home,
+        &["privacy", "forget", "--user", &ana],
+        0,
+        expect![[r#"
+        Forgotten. Lines: 2. Turns: 1. Votes: 0.
+    "#]],
+    )
+    .await;
+    let told = done(&home, &["privacy", "export", "--user", &ana]).await;
+    assert_eq!(json_of(&told)["messages"], json!([]));
+    let bytes = fs::read(home.path("data/neverdark.db")).expect("the database is there");
+    assert!(memchr::memmem::find(&bytes, b"zebra").is_none());
+}

@@ -78,7 +78,7 @@ async fn one_can_type() {
                   (I know !break PROVIDER BEHAVIOUR and !heal PROVIDER)
                   (`nonsense` is not a behaviour: known are 'text', echo, lorem=N, a status such as 500, error=CODE, hang, refuse, blackhole, reset, html, empty, malformed, close, silent, raw='BODY', bytes=HEX, endless=WHAT, random, cut, drop, stall, notfinished, hold, whole, crlf, cr, bom, bytewise, gzip, keepalive=, delay=, pace=, drip=, after=, finish=, reasoning=, seed=, fail=, call=, refuses=, and HEADER-NAME=VALUE)
                   (there is no provider `zeta`: there are alpha, beta)
-                  (no command /nothing is registered; there is /ask, /reset, /help, /status, /provider)
+                  (no command /nothing is registered; there is /ask, /reset, /help, /privacy, /status, /provider)
           you         @neverdark nonsense é ✓ 🦀
           neverdark  ↳ Good evening! I am Neverdark: I answer here, and when one AI provider fails I ask the next one.
           ledger      alpha answered after … ms
@@ -158,7 +158,7 @@ async fn mistakes_in_a_file_are_named_by_their_line() {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
     expect![[r#"
         neverdark: the scenario has mistakes:
-        line 3: ana: `dances`: expected `in #channel: …`, `replies in …: …`, `opens "Title" in #channel: …`, `posts "Title" [tags] in #forum: …`, `runs /command in …`, `edits: …`, `deletes` or `clicks …`
+        line 3: ana: `dances`: expected `in #channel: …`, `replies in …: …`, `opens "Title" in #channel: …`, `posts "Title" [tags] in #forum: …`, `runs /command in …`, `edits: …`, `deletes`, `clicks …` or `uses "Command" on ben's message`
         line 4: there is no provider `zeta`: the cast is alpha
     "#]].assert_eq(&ended.stderr);
 

@@ -12,6 +12,7 @@ const SCHEMAS: [(i64, &str); 3] = [
     (1, include_str!("schema/0001.sql")),
     (2, include_str!("schema/0002.sql")),
     (6, include_str!("schema/0006.sql")),
+    (7, include_str!("schema/0007.sql")),
 ];
 
 #[tokio::test]
