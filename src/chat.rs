@@ -411,13 +411,13 @@ impl Chat {
             self.ledger.note(&turn.id, attempt);
         }
         let mut left = Left::Untold;
-        turn.registered.is_shown();
+        turn.registered.mark_shown();
         draft.send_modify(|it| left = again::stopped(it, &turn.registered.stopped, turn.earlier()));
         Played { end: Ending::Cancelled, left }
     }
 
     fn ended(&self, turn: &Turn, end: End, story: &Story, draft: &watch::Sender<Draft>) -> Played {
-        turn.registered.is_shown();
+        turn.registered.mark_shown();
         match end {
             End::Answered { provider, passed_over, finish, source } => {
                 let cut_short = finish == Finish::Length;

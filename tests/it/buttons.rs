@@ -595,31 +595,3 @@ async fn an_ask_that_a_crash_cut_off_can_be_tried_again() {
     let ended = bot.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_asked_again_while_the_bot_stops() {
-    let home =
-        Home::new("alpha: 'One.' then 'Once upon a time there was a lighthouse that' stall after=8").await;
-    let (discord, harbour) = (&home.stage.discord, home.stage.discord.channel("harbour"));
-    let bot = home.serve(&[]).await;
-    discord.say("ana", harbour, "@neverdark one", None);
-    home.shown(harbour, "One.").await;
-    let newest = |label: &str| {
-        let all = discord.messages(harbour).into_iter().rev();
-        all.filter_map(|it| Some((it.id, it.buttons.iter().find(|it| it.1 == label)?.0.clone()))).next()
-    };
-    let (message, regenerate) = until("it is whole", async || newest("Regenerate")).await;
-    discord.say("ben", harbour, "@neverdark two", None);
-    home.shown(harbour, "there was a lighthouse").await;
-    bot.signal("TERM");
-    bot.logged("stopping").await;
-    discord.click("ana", message, &regenerate).unwrap();
-    home.shown(harbour, "I am about to restart.").await;
-    // But whoever need not be waited for can be told so.
-    let (message, stop) = newest("Stop").unwrap();
-    discord.click("ben", message, &stop).unwrap();
-    let ended = bot.ended().await;
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    home.shown(harbour, "-# stopped by ben").await;
-    assert_eq!(home.column("SELECT state FROM turns ORDER BY rowid").await, ["answered", "cancelled"]);
-}
