@@ -610,7 +610,7 @@ impl Chat {
     }
 
     fn ended(&self, turn: &Turn, end: End, story: &Story, draft: &watch::Sender<Draft>) -> Played {
-        turn.registered.is_shown();
+        turn.registered.mark_shown();
         match end {
             End::Answered { provider, passed_over, finish, source } => {
                 let cut_short = finish == Finish::Length;
@@ -696,7 +696,7 @@ impl Chat {
 /// The turn was cancelled: whoever stopped it is named, and otherwise nobody is told anything.
 fn given_up(turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
     let mut left = Left::Untold;
-    turn.registered.is_shown();
+    turn.registered.mark_shown();
     draft.send_modify(|it| {
         left = again::stopped(it, &turn.registered.stopped, turn.earlier(), turn.inbound.place)
     });

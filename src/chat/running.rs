@@ -72,7 +72,7 @@ pub(crate) struct Registered {
 
 impl Registered {
     /// The turn's end is decided: what is pressed from now on is meant for what comes after it.
-    pub(crate) fn is_shown(&self) {
+    pub(crate) fn mark_shown(&self) {
         self.is_shown.store(true, Ordering::Relaxed);
     }
 }

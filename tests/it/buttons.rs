@@ -596,30 +596,49 @@ async fn an_ask_that_a_crash_cut_off_can_be_tried_again() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_asked_again_while_the_bot_stops() {
-    let home =
-        Home::new("alpha: 'One.' then 'Once upon a time there was a lighthouse that' stall after=8").await;
-    let (discord, harbour) = (&home.stage.discord, home.stage.discord.channel("harbour"));
-    let bot = home.serve(&[]).await;
-    discord.say("ana", harbour, "@neverdark one", None);
-    home.shown(harbour, "One.").await;
-    let newest = |label: &str| {
-        let all = discord.messages(harbour).into_iter().rev();
-        all.filter_map(|it| Some((it.id, it.buttons.iter().find(|it| it.1 == label)?.0.clone()))).next()
-    };
-    let (message, regenerate) = until("it is whole", async || newest("Regenerate")).await;
-    discord.say("ben", harbour, "@neverdark two", None);
-    home.shown(harbour, "there was a lighthouse").await;
-    bot.signal("TERM");
-    bot.logged("stopping").await;
-    discord.click("ana", message, &regenerate).unwrap();
-    home.shown(harbour, "I am about to restart.").await;
-    // But whoever need not be waited for can be told so.
-    let (message, stop) = newest("Stop").unwrap();
-    discord.click("ben", message, &stop).unwrap();
-    let ended = bot.ended().await;
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    home.shown(harbour, "-# stopped by ben").await;
-    assert_eq!(home.column("SELECT state FROM turns ORDER BY rowid").await, ["answered", "cancelled"]);
+#[tokio::test]
+async fn a_part_that_was_deleted_meanwhile_does_not_hide_the_new_answer() {
+    let house = House::open(
+        "
+        cast   alpha: lorem=5000 then lorem=5000 seed=9
+        ana    in #help: @neverdark how much?
+        ",
+    )
+    .await;
+    house.play().await;
+    let before: Vec<u64> = house.answers("help").iter().map(|it| it.id).collect();
+    house.stage.discord.delete(before[1]);
+    house.act("ana clicks Regenerate").await;
+    let after = house.answers("help");
+    let ids: Vec<u64> = after.iter().map(|it| it.id).collect();
+    assert_eq!(ids[0], before[0]);
+    assert!(ids.is_sorted() && after.len() >= 3, "the parts are in their order: {ids:?}");
+    let labels: Vec<String> = after.iter().map(labels).collect();
+    assert!(labels[..labels.len() - 1].iter().all(String::is_empty), "{labels:?}");
+    assert_eq!(labels.last().unwrap(), "[Regenerate][👍][👎][ℹ️]");
+    house.close();
+}
+
+#[tokio::test]
+async fn discords_faults_neither_lose_nor_double_a_press() {
+    let house = House::open(
+        "
+        cast   alpha: 'One.' then 'Two.' then 'Three.'
+        ana    in #help: @neverdark count
+        discord lost on callback
+        ana    clicks 👍
+        discord 503 on callback
+        ben    clicks 👍
+        discord lost on callback
+        ana    clicks Regenerate
+        discord 429 retry-after=0.1 times=2 on edit
+        ana    clicks Regenerate
+        ",
+    )
+    .await;
+    house.play().await;
+    assert_eq!(replies(&house, "help"), ["Three. [Regenerate][👍][👎][ℹ️]"]);
+    assert_eq!(house.stage.providers.calls("alpha").len(), 3);
+    assert_eq!(house.rows::<(i64,)>("SELECT value FROM feedback").await, [(1,), (1,)]);
+    house.close();
 }
