@@ -1,8 +1,8 @@
 -- What a process leaves to the next one about the gateway. Never edit a released migration: write the next one.
 
 -- A row for every channel would be a write for every message that anybody says anywhere. Claims tell which messages were
--- taken, so that it is enough to know how far each connection was heard; this one was never used.
-DROP TABLE marks;
+-- taken, so that it is enough to know how far each connection was heard.
+ALTER TABLE marks RENAME TO marks_by_channel;
 
 -- How far each connection of the gateway was heard: every message up to this one was looked at.
 CREATE TABLE marks (
@@ -11,6 +11,10 @@ CREATE TABLE marks (
     message_id INTEGER NOT NULL,
     at         INTEGER NOT NULL
 ) STRICT;
+
+INSERT INTO marks (shard, shards, message_id, at)
+    SELECT 0, 1, MAX(last_seen_message_id), MAX(at) FROM marks_by_channel HAVING COUNT(*) > 0;
+DROP TABLE marks_by_channel;
 
 -- One row: how many starts in a row came to nothing, so that a crash loop does not use up the day's sessions.
 CREATE TABLE starts (

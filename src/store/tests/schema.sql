@@ -59,9 +59,10 @@ CREATE TABLE feedback (
 ) STRICT;
 CREATE INDEX feedback_by_time ON feedback (at);
 CREATE TABLE marks (
-    channel_id           INTEGER PRIMARY KEY,
-    last_seen_message_id INTEGER NOT NULL,
-    at                   INTEGER NOT NULL
+    shard      INTEGER PRIMARY KEY CHECK (shard >= 0),
+    shards     INTEGER NOT NULL CHECK (shards > shard),  -- how many connections there were
+    message_id INTEGER NOT NULL,
+    at         INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE messages (
     id                 INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -129,6 +130,11 @@ CREATE TABLE rests (
     probe    INTEGER NOT NULL CHECK (probe IN (0, 1)),  -- whether one careful call decides afterwards
     rests    INTEGER NOT NULL CHECK (rests >= 0),       -- how many it had in a row
     PRIMARY KEY (provider, model)
+) STRICT;
+CREATE TABLE starts (
+    id      INTEGER PRIMARY KEY CHECK (id = 1),
+    at      INTEGER NOT NULL,                            -- the latest one
+    in_vain INTEGER NOT NULL CHECK (in_vain >= 0)        -- with that one, as long as it has not come to anything
 ) STRICT;
 CREATE TABLE turns (
     id                 TEXT PRIMARY KEY,

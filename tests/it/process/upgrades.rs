@@ -8,11 +8,9 @@ use std::{collections::BTreeMap, path::Path};
 use tempfile::TempDir;
 
 /// The schemas, and rows as they were written at that time.
-const SCHEMAS: [(i64, &str); 3] = [
+const SCHEMAS: [(i64, &str); 2] = [
     (1, include_str!("schema/0001.sql")),
     (2, include_str!("schema/0002.sql")),
-    (6, include_str!("schema/0006.sql")),
-    (7, include_str!("schema/0007.sql")),
 ];
 
 #[tokio::test]
