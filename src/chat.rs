@@ -289,21 +289,27 @@ impl Chat {
     /// Takes a message: sees whether it is within the limits, gets in line for its conversation, and claims it, so that it is
     /// answered once.
     pub async fn begin(&self, inbound: Inbound, is_exempt: bool) -> Begun {
-        let asker = asker(&inbound);
-        if !is_exempt {
-            let now = Instant::now();
-            let taken = self.limits().take(&asker, now);
-            if let Err(over) = taken {
-                self.metrics.refused(over.scope.as_str());
-                let is_told = self.limits().is_told(over, &asker, now);
-                return self.refuse(&inbound, wording::over_limit(over), is_told).await;
-            }
+        if is_exempt {
+            return self.begin_within_limits(inbound, true).await;
         }
-        let begun = self.begin_within_limits(inbound, is_exempt).await;
-        if !is_exempt && !matches!(begun, Begun::Turn(_)) {
+        if let Some(refused) = self.over_limit(&inbound).await {
+            return refused;
+        }
+        let asker = asker(&inbound);
+        let begun = self.begin_within_limits(inbound, false).await;
+        if !matches!(begun, Begun::Turn(_)) {
             self.limits().give_back(&asker);
         }
         begun
+    }
+
+    /// Counts a turn, of somebody whom limits concern; or says why it may not be.
+    async fn over_limit(&self, inbound: &Inbound) -> Option<Begun> {
+        let (asker, now) = (asker(inbound), Instant::now());
+        let over = self.limits().take(&asker, now).err()?;
+        self.metrics.refused(over.scope.as_str());
+        let is_told = self.limits().is_told(over, &asker, now);
+        Some(self.refuse(inbound, wording::over_limit(over), is_told).await)
     }
 
     fn limits(&self) -> MutexGuard<'_, Limits> {

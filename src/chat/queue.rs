@@ -331,8 +331,10 @@ impl Chat {
             error!(error = %failure, "a turn could not be marked as queued; a restart may find it too old");
         }
         info!(tried = exhausted.failures.len(), "nobody could be reached; the question is queued");
-        draft.send_modify(|it| it.text = wording::notice(exhausted, turn.term.at));
-        (rounds.over, rounds.is_noticed) = (rounds.over + 1, true);
+        if !std::mem::replace(&mut rounds.is_noticed, true) {
+            draft.send_modify(|it| it.text = wording::notice(exhausted, turn.term.at));
+        }
+        rounds.over += 1;
         rounds.calls += u32::try_from(calls).unwrap_or(u32::MAX);
         turn.queued.send_replace(true);
         let _sign = Sign(&turn.queued);
