@@ -1,11 +1,14 @@
 //! One turn, start to end: claim, wait for the lane, remember what was said, ask, let the draft grow, record.
 
+pub mod again;
 pub mod choices;
 mod context;
 mod health;
+pub mod lacking;
 mod lanes;
 mod limits;
 mod queue;
+mod rated;
 mod running;
 mod wording;
 
@@ -23,8 +26,9 @@ use crate::{
         Ask, Circle, End, Event, Exhausted, Performance, ProviderStanding, Router, Sharing, Source,
         strategy::Wish,
     },
-    store::{Claim, End as Ending, Store, StoreError, StoredLine, Unfinished},
+    store::{Claim, End as Ending, Resumption, Store, StoreError, StoredLine, Unfinished},
 };
+use again::Left;
 use context::{Past, Room};
 pub use health::Health;
 use lanes::{AtOnce, Caller, LaneGuard, Lanes, NoPlace, Ticket};
@@ -43,6 +47,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, error, info, info_span, warn};
 use wording::Why;
+pub(crate) use wording::whole_in_file;
 
 /// What people are shown, as it grows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,6 +103,8 @@ pub struct Turn {
     pub span: Span,
     ticket: Option<Ticket>,
     guard: Option<LaneGuard>,
+    again: Option<Resumption>,
+    registered: Registered,
     /// How long it waits when nobody can be reached.
     term: Term,
     /// Whether it waits so now.
@@ -106,7 +113,6 @@ pub struct Turn {
     was_queued: bool,
     /// It could not begin in time.
     is_late: bool,
-    _registered: Registered,
     _running: Running,
 }
 
@@ -119,13 +125,16 @@ impl fmt::Debug for Turn {
 /// How a turn ended, to be stored once people have seen it.
 #[must_use = "the turn is open until it is closed in the store"]
 #[derive(Debug)]
-pub struct Played(Ending);
+pub struct Played {
+    end: Ending,
+    left: Left,
+}
 
 impl Played {
     /// Whether it was stopped, and nobody was told anything.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0 == Ending::Cancelled
+        self.end == Ending::Cancelled && self.left == Left::Untold
     }
 }
 
@@ -289,27 +298,32 @@ impl Chat {
     /// Takes a message: sees whether it is within the limits, gets in line for its conversation, and claims it, so that it is
     /// answered once.
     pub async fn begin(&self, inbound: Inbound, is_exempt: bool) -> Begun {
-        if is_exempt {
-            return self.begin_within_limits(inbound, true).await;
+        let (asker, message) = (asker(&inbound), inbound.message_id);
+        self.within_limits(asker, message, is_exempt, self.claim(inbound, is_exempt)).await
+    }
+
+    /// Begins a turn if the limits have room for it; one that did not come to be is not counted.
+    async fn within_limits(
+        &self,
+        asker: Asker,
+        claim: MessageId,
+        is_exempt: bool,
+        begin: impl Future<Output = Begun>,
+    ) -> Begun {
+        if !is_exempt {
+            let now = Instant::now();
+            let taken = self.limits().take(&asker, now);
+            if let Err(over) = taken {
+                self.metrics.refused(over.scope.as_str());
+                let is_told = self.limits().is_told(over, &asker, now);
+                return self.refuse(claim, wording::over_limit(over), is_told).await;
+            }
         }
-        if let Some(refused) = self.over_limit(&inbound).await {
-            return refused;
-        }
-        let asker = asker(&inbound);
-        let begun = self.begin_within_limits(inbound, false).await;
-        if !matches!(begun, Begun::Turn(_)) {
+        let begun = begin.await;
+        if !is_exempt && !matches!(begun, Begun::Turn(_)) {
             self.limits().give_back(&asker);
         }
         begun
-    }
-
-    /// Counts a turn, of somebody whom limits concern; or says why it may not be.
-    async fn over_limit(&self, inbound: &Inbound) -> Option<Begun> {
-        let (asker, now) = (asker(inbound), Instant::now());
-        let over = self.limits().take(&asker, now).err()?;
-        self.metrics.refused(over.scope.as_str());
-        let is_told = self.limits().is_told(over, &asker, now);
-        Some(self.refuse(inbound, wording::over_limit(over), is_told).await)
     }
 
     fn limits(&self) -> MutexGuard<'_, Limits> {
@@ -317,25 +331,20 @@ impl Chat {
     }
 
     /// A message that has no place; unless it has its turn already, and was heard again.
-    async fn refuse(&self, inbound: &Inbound, sentence: String, is_told: bool) -> Begun {
+    async fn refuse(&self, message: MessageId, sentence: String, is_told: bool) -> Begun {
         if !is_told {
             return Begun::Hushed(sentence);
         }
-        match self.store.has_turn(inbound.message_id).await {
+        match self.store.has_turn(message).await {
             Ok(true) => Begun::Duplicate,
             Ok(false) | Err(_) => Begun::Refused(sentence),
         }
     }
 
-    async fn begin_within_limits(&self, inbound: Inbound, is_exempt: bool) -> Begun {
-        let ticket = match self.line_up(&inbound, is_exempt, false) {
+    async fn claim(&self, inbound: Inbound, is_exempt: bool) -> Begun {
+        let ticket = match self.place(&inbound, inbound.message_id, is_exempt).await {
             Ok(ticket) => ticket,
-            Err(NoPlace::Full) => {
-                self.metrics.refused("line");
-                let is_told = self.limits().is_told_of_the_line(inbound.channel_id, Instant::now());
-                return self.refuse(&inbound, wording::too_many_waiting(), is_told).await;
-            }
-            Err(NoPlace::Taken) => return Begun::Duplicate,
+            Err(begun) => return begun,
         };
         let running = self.metrics.turn_running();
         // Three draws: a clash of 50 random bits happens once in a blue moon, three in a row never.
@@ -358,6 +367,19 @@ impl Chat {
         Begun::Duplicate
     }
 
+    /// A place in line for who comes newly; or what becomes of them without one.
+    async fn place(&self, inbound: &Inbound, message: MessageId, is_exempt: bool) -> Result<Ticket, Begun> {
+        match self.line_up(inbound, message, is_exempt, false) {
+            Ok(ticket) => Ok(ticket),
+            Err(NoPlace::Full) => {
+                self.metrics.refused("line");
+                let is_told = self.limits().is_told_of_the_line(inbound.channel_id, Instant::now());
+                Err(self.refuse(message, wording::too_many_waiting(), is_told).await)
+            }
+            Err(NoPlace::Taken) => Err(Begun::Duplicate),
+        }
+    }
+
     /// The turns that had not ended when the process did, in line to be finished; those that are too old are closed.
     pub async fn unfinished(&self, now: UnixMillis) -> Vec<Turn> {
         let oldest = now.minus(self.settings.answer_missed);
@@ -378,18 +400,24 @@ impl Chat {
             info!(expired, resumed = unfinished.len(), "turns had not ended when the process did");
         }
         let in_line = |it: Unfinished| {
-            let ticket = self.line_up(&it.inbound, false, true).ok()?;
+            let ticket = self.line_up(&it.inbound, it.inbound.message_id, false, true).ok()?;
             let (term, was_queued) = (self.term(&it.inbound, now), queued.contains(&it.turn));
             let turn = self.turn(it.turn, it.inbound, term, ticket, self.metrics.turn_running());
-            Some(Turn { parts: it.parts, was_queued, ..turn })
+            Some(Turn { parts: it.parts, again: it.again, was_queued, ..turn })
         };
         unfinished.into_iter().filter_map(in_line).collect()
     }
 
-    fn line_up(&self, inbound: &Inbound, is_exempt: bool, was_accepted: bool) -> Result<Ticket, NoPlace> {
+    fn line_up(
+        &self,
+        inbound: &Inbound,
+        message: MessageId,
+        is_exempt: bool,
+        was_accepted: bool,
+    ) -> Result<Ticket, NoPlace> {
         let caller = Caller {
             conversation: inbound.conversation(),
-            message: inbound.message_id,
+            message,
             person: inbound.author.id,
             circle: circle(inbound),
             is_exempt,
@@ -418,7 +446,8 @@ impl Chat {
             queued: watch::Sender::new(false),
             was_queued: false,
             is_late: false,
-            _registered: registered,
+            again: None,
+            registered,
             _running: running,
         }
     }
@@ -463,16 +492,18 @@ impl Chat {
         if let Err(failure) = &marked {
             warn!(error = %failure, "a turn could not be marked as being answered");
         }
-        let wish = wish.unwrap_or_else(|failure| {
+        let mut wish = wish.unwrap_or_else(|failure| {
             error!(error = %failure, "could not read what moderators chose; the usual order holds");
             Wish::default()
         });
+        wish.last = turn.ask_last();
         let prompt = Arc::new(context::fit(&self.settings.system_prompt, inbound, &history, self.room()));
         let (mut story, mut rounds) = (Story::default(), Rounds::default());
         let mut ask = Ask {
             prompt,
             wish,
-            sharing: Some(self.sharing(inbound)),
+            // Whoever asks once more does not want what is known already.
+            sharing: (!turn.is_again()).then(|| self.sharing(inbound)),
             session: inbound.channel_id.0,
             server: inbound.guild_id,
             started_at: inbound.received_at,
@@ -481,7 +512,7 @@ impl Chat {
         loop {
             tokio::select! {
                 biased;
-                () = turn.cancel.cancelled() => return self.cancelled(turn, performance),
+                () = turn.cancel.cancelled() => return self.cancelled(turn, performance, draft),
                 event = performance.next() => match event {
                     Some(Event::Attempt(mut attempt)) => {
                         attempt.step = rounds.step(attempt.step);
@@ -536,14 +567,15 @@ impl Chat {
         Room { messages: context_messages as usize, tokens: context_tokens.min(window), reply_tokens }
     }
 
-    fn cancelled(&self, turn: &Turn, performance: Performance) -> Played {
+    fn cancelled(&self, turn: &Turn, performance: Performance, draft: &watch::Sender<Draft>) -> Played {
         for attempt in performance.cancel() {
             self.ledger.note(&turn.id, attempt);
         }
-        Played(Ending::Cancelled)
+        given_up(turn, draft)
     }
 
     fn ended(&self, turn: &Turn, end: End, story: &Story, draft: &watch::Sender<Draft>) -> Played {
+        turn.registered.is_shown();
         match end {
             End::Answered { provider, passed_over, finish, source } => {
                 let cut_short = finish == Finish::Length;
@@ -557,13 +589,17 @@ impl Chat {
                     (it.footer, it.is_final, it.buttons) = (footer, true, Buttons::Answered);
                 });
                 let text = draft.borrow().text.clone();
-                Played(Ending::Answered { provider, text })
+                Played { end: Ending::Answered { provider, text }, left: Left::Told }
             }
             End::Exhausted(exhausted) => {
                 let error = exhausted.failures.first().map_or("nobody_ready", |(_, it)| it.failure.as_str());
                 let provider = exhausted.failures.last().map(|(name, _)| name.clone());
                 error!(failure = error, tried = exhausted.failures.len(), "nobody could answer");
                 draft.send_modify(|it| {
+                    if let Some(earlier) = turn.earlier() {
+                        again::give_back(it, earlier, wording::pressed::no_other_answer(&turn.id));
+                        return;
+                    }
                     if exhausted.spoke && !it.text.trim().is_empty() {
                         let is_filtered = exhausted
                             .failures
@@ -575,7 +611,8 @@ impl Chat {
                     }
                     (it.is_final, it.buttons) = (true, Buttons::Failed);
                 });
-                Played(Ending::Failed { provider, error: error.to_owned() })
+                let end = Ending::Failed { provider, error: error.to_owned() };
+                Played { end, left: Left::Told }
             }
         }
     }
@@ -589,7 +626,10 @@ impl Chat {
 
     /// People have seen the end: closes the turn.
     pub async fn close(&self, turn: &Turn, played: Played, now: UnixMillis) {
-        self.end(turn, &played.0, now).await;
+        if played.left == Left::Replaced {
+            self.forget_earlier(turn).await;
+        }
+        self.end(turn, &played.end, now).await;
     }
 
     /// The answer could not be shown: closes the turn with the reason, a machine word.
@@ -612,6 +652,14 @@ impl Chat {
 }
 
 /// Who may see each other's answers, and share what the process can bear.
+/// The turn was cancelled: whoever stopped it is named, and otherwise nobody is told anything.
+fn given_up(turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
+    let mut left = Left::Untold;
+    turn.registered.is_shown();
+    draft.send_modify(|it| left = again::stopped(it, &turn.registered.stopped, turn.earlier()));
+    Played { end: Ending::Cancelled, left }
+}
+
 fn circle(inbound: &Inbound) -> Circle {
     inbound.guild_id.map_or(Circle::Channel(inbound.channel_id), Circle::Server)
 }

@@ -1,13 +1,16 @@
 //! The front door: takes what the gateway tells, and sees to it that each message and command gets its answer.
 
+mod access;
 mod buttons;
 mod commands;
 mod events;
 mod gateway;
 mod inbound;
 mod outbound;
+mod permissions;
 mod places;
 mod presence;
+mod pressed;
 pub mod rest;
 mod resumed;
 pub mod text;
@@ -17,10 +20,11 @@ use crate::{
     config::{ChatConfig, RegisterCommands},
     message::{ChannelId, GuildId, Inbound, MessageId, Place, Quoted, Trigger, UnixMillis, UserId},
 };
+pub use access::missing_in;
 use commands::Command;
 pub use gateway::GatewayFailure;
 use inbound::Verdict;
-use outbound::{Delivery, Pace, Stage};
+use outbound::{Delivery, Pace, Pacers, Stage};
 use places::{Places, Whereabouts};
 use rest::{ApplicationId, Hook, InteractionId, Rest};
 use secrecy::SecretString;
@@ -72,6 +76,7 @@ struct Inner {
     rest: Rest,
     settings: Settings,
     places: Places,
+    pacers: Pacers,
     me: SetOnce<UserId>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -97,6 +102,7 @@ impl Door {
             rest,
             settings,
             places: Places::default(),
+            pacers: Pacers::default(),
             me: SetOnce::new(),
             tasks,
             closing,
@@ -132,6 +138,9 @@ impl Door {
                 trigger
             }
         };
+        if !self.may_answer(&message) {
+            return;
+        }
         let Some(mut inbound) = inbound::read(&message, me, &here, trigger, received_at) else { return };
         if let Some(opening) = &mut inbound.opening {
             opening.starter = self.starter(&inbound.message_id, inbound.channel_id, &here, me).await;
@@ -176,8 +185,10 @@ impl Door {
         }
         let turn = &*turn;
         let before = async {
+            let me = self.inner.me.get().copied();
             match is_resumed {
-                true => Some(resumed::parts(rest, &stage, self.inner.me.get().copied(), &turn.parts).await),
+                _ if turn.is_again() => Some(pressed::parts(rest, &stage, turn, me, is_resumed).await),
+                true => Some(resumed::parts(rest, &stage, me, &turn.parts).await),
                 false => None,
             }
         };
@@ -186,10 +197,13 @@ impl Door {
             () = hang_up.cancelled() => return,
             before = before => before,
         };
-        let pace = Pace { edit_interval: settings.chat.edit_interval };
+        let (edit_interval, max_parts) = (settings.chat.edit_interval, settings.chat.max_parts as usize);
+        let (trusted_links, pacer) = (&*settings.chat.trusted_links, stage.pacer(&self.inner.pacers));
+        let pace = Pace { edit_interval, max_parts, trusted_links, pacer };
         let (draft, shown) = watch::channel(crate::chat::Draft::default());
         let noted = |part, message| chat.note_part(&turn.id, part, message);
-        let delivery = Delivery::new(rest, &stage, &turn.id, pace, before, noted);
+        let delivery =
+            Delivery::new(rest, &stage, &turn.id, pace, before, noted).far_from_its_question(turn.is_again());
         let play = async move {
             let played = chat.play(turn, &draft).await;
             drop(draft);
@@ -288,7 +302,10 @@ impl Door {
         let token = SecretString::from(it.token.clone());
         let response = match &command {
             Command::Ask { private, .. } => commands::announced(*private),
-            other => commands::privately(&commands::answer(&self.inner.chat, &it, other, at).await),
+            other => {
+                let lacking = if *other == Command::Status { self.lacking(&it) } else { String::new() };
+                commands::privately(&(commands::answer(&self.inner.chat, &it, other, at).await + &lacking))
+            }
         };
         if let Err(failure) = rest.respond(InteractionId(it.id.get()), &token, &response).await {
             warn!(error = %failure, command = it.data.name, "a command could not be answered");
@@ -342,13 +359,12 @@ impl Door {
             return;
         }
         for turn in self.inner.chat.unfinished(UnixMillis::now()).await {
-            if turn.inbound.trigger == Trigger::Command {
+            if turn.is_hooked() || (turn.inbound.trigger == Trigger::Command && !turn.is_again()) {
                 // What entitled to answer is gone with the process, and the answer may have been a private one.
                 self.inner.chat.close_unseen(&turn, "interaction_lost", UnixMillis::now()).await;
                 continue;
             }
-            let stage =
-                Stage::Channel { channel: turn.inbound.channel_id, question: turn.inbound.message_id };
+            let stage = pressed::stage(&turn, None);
             self.answer(Box::new(turn), stage, true);
         }
         let scopes: Vec<Option<GuildId>> = match &self.inner.settings.register_commands {

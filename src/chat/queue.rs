@@ -9,7 +9,11 @@
 //! thousand turns can be queued, and the next one gets its apology at once. A provider that counts as ready although it just
 //! failed a turn is not asked again at once by that turn, but after a pause that doubles.
 
-use super::{Chat, Draft, Ending, Played, Turn, wording};
+use super::{
+    Buttons, Chat, Draft, Ending, Played, Turn,
+    again::{self, Left},
+    given_up, wording,
+};
 use crate::{
     message::{Inbound, Trigger, UnixMillis},
     outcome::Failure,
@@ -318,7 +322,12 @@ impl Chat {
         }
         let now = Instant::now();
         let outlook = self.router.outlook(&ask.wish, now);
-        if !turn.term.may_wait || exhausted.spoke || !may_pass(exhausted, &outlook) {
+        // Who has an answer already keeps it rather than waits for another one.
+        if turn.earlier().is_some()
+            || !turn.term.may_wait
+            || exhausted.spoke
+            || !may_pass(exhausted, &outlook)
+        {
             return Next::GiveUp;
         }
         if turn.term.is_over(now) {
@@ -355,7 +364,7 @@ impl Chat {
             () = turn.cancel.cancelled() => {
                 // The notice is no answer; what is said instead is up to whoever cancelled.
                 draft.send_modify(|it| it.text.clear());
-                return Next::End(Played(Ending::Cancelled));
+                return Next::End(given_up(turn, draft));
             }
             permit = back => permit,
             () = sleep_until(turn.term.until) => return Next::End(expired(turn, draft)),
@@ -372,7 +381,7 @@ impl Chat {
         let wish = self.wish(inbound.channel_id, inbound.guild_id, inbound.wish.as_deref(), ask.started_at);
         let (wish, marked) = tokio::join!(wish, self.store.set_answering(&turn.id));
         match wish {
-            Ok(wish) => ask.wish = wish,
+            Ok(wish) => ask.wish = Wish { last: turn.ask_last(), ..wish },
             Err(failure) => error!(error = %failure, "could not read what moderators chose; it is as it was"),
         }
         if let Err(failure) = marked {
@@ -414,11 +423,14 @@ impl Chat {
 
 /// The turn's time is over, and nobody came back.
 pub(super) fn expired(turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
-    draft.send_modify(|it| {
-        it.text = wording::expired(&turn.id);
-        (it.is_final, it.buttons) = (true, super::Buttons::Failed);
+    draft.send_modify(|it| match turn.earlier() {
+        Some(earlier) => again::give_back(it, earlier, wording::pressed::no_other_answer(&turn.id)),
+        None => {
+            it.text = wording::expired(&turn.id);
+            (it.is_final, it.buttons) = (true, Buttons::Failed);
+        }
     });
-    Played(Ending::Expired)
+    Played { end: Ending::Expired, left: Left::Told }
 }
 
 #[cfg(test)]

@@ -171,6 +171,44 @@ async fn who_waits_too_long_is_told_and_can_try_again() {
 }
 
 #[tokio::test]
+async fn who_does_not_want_to_wait_stops_it_and_the_next_in_line_gets_the_notice() {
+    let house = House::open(DOWN).await;
+    house
+        .act(
+            "
+            ana    in #help: @neverdark one
+            ben    in #help: @neverdark two
+            ana    clicks stop
+            ",
+        )
+        .await;
+    expect![[r#""#]].assert_eq(&house.transcript());
+    let states: Vec<(String,)> = house.rows("SELECT state FROM turns ORDER BY rowid").await;
+    assert_eq!(states.iter().map(|it| it.0.as_str()).collect::<Vec<_>>(), ["cancelled", "queued"]);
+    house.act("break alpha echo\nuntil 'You said: two'").await;
+    house.close();
+}
+
+#[tokio::test]
+async fn who_was_not_answered_in_time_asks_once_more_by_a_button() {
+    let house = House::open(
+        "
+        cast   alpha: 500
+        config chat.queue_when_down=300ms router.health_check=100ms
+        ana    in #help: @neverdark hi
+        until  'in time'
+        break  alpha 'Hello, Ana.'
+        wait   300ms
+        ana    clicks Try again
+        ",
+    )
+    .await;
+    house.play().await;
+    expect![[r#""#]].assert_eq(&house.transcript());
+    house.close();
+}
+
+#[tokio::test]
 async fn a_moderator_who_chooses_somebody_else_helps_those_who_wait() {
     let house = House::open(
         "

@@ -6,6 +6,7 @@
 )]
 
 mod api;
+mod buttons;
 mod commands;
 mod conversations;
 mod dialects;
