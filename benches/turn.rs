@@ -51,7 +51,7 @@ async fn open() -> House {
     let file = folder.path().join("bench.toml");
     let text = format!(
         "[discord]\napi_base = \"{}\"\n[store]\nurl = \"sqlite://{}\"\n[status]\nlisten = \"off\"\n\
-         [router]\ncoalesce = false\ncache = {{ entries = 0 }}\n\
+         [router]\ncoalesce = false\ncache = {{ entries = 0 }}\n[limits]\nper_user = \"off\"\nconcurrent_per_user = 10000\n\
          [[providers]]\nname = \"{}\"\nbase_url = \"{}\"\nmodel = \"{}\"\n",
         stage.discord.base(),
         folder.path().join("bench.db").display(),

@@ -165,7 +165,7 @@ impl Metrics {
         registry.register("refused", "Messages that were not answered, by why", self.refused.clone());
     }
 
-    /// Counts a message that is not answered: a limit was reached (`person`, `channel`, `server`), or the line is full (`line`).
+    /// Counts a message that is not answered: a limit was reached (`user`, `channel`, `server`), or the line is full (`line`).
     pub fn refused(&self, why: &'static str) {
         self.refused.get_or_create(&RefusedLabels { why }).inc();
     }

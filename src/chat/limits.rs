@@ -51,7 +51,7 @@ impl Scope {
     /// The word for it in the metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Person => "person",
+            Self::Person => "user",
             Self::Channel => "channel",
             Self::Server => "server",
         }
@@ -73,7 +73,7 @@ pub(crate) struct Limits {
     channels: Option<Windows<ChannelId>>,
     servers: Option<Windows<GuildId>>,
     /// Who was told of which limit, and may be told again when.
-    told: BTreeMap<(Scope, u64), Instant>,
+    told: BTreeMap<(Scope, Option<UserId>, ChannelId), Instant>,
     words: Windows<ChannelId>,
     busy_words: Windows<ChannelId>,
 }
@@ -123,8 +123,8 @@ impl Limits {
         }
     }
 
-    /// Whether somebody who was refused is to be told now: a person once for their limit, a channel once for its own and the
-    /// server's, and never too many words in a channel.
+    /// Whether somebody who was refused is to be told now: of their own limit a person once in each channel, of the others a
+    /// channel once, and never too many words in a channel.
     pub(crate) fn is_told(&mut self, over: OverLimit, asker: &Asker, now: Instant) -> bool {
         let per = match over.scope {
             Scope::Person => self.people.as_ref().map(|it| it.rate.per),
@@ -132,8 +132,8 @@ impl Limits {
             Scope::Server => self.servers.as_ref().map(|it| it.rate.per),
         };
         let key = match over.scope {
-            Scope::Person => (over.scope, asker.person.0),
-            Scope::Channel | Scope::Server => (over.scope, asker.channel.0),
+            Scope::Person => (over.scope, Some(asker.person), asker.channel),
+            Scope::Channel | Scope::Server => (over.scope, None, asker.channel),
         };
         if self.told.get(&key).is_some_and(|again| now < *again)
             || self.words.wait(&asker.channel, now).is_some()

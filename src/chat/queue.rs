@@ -340,8 +340,10 @@ impl Chat {
             error!(error = %failure, "a turn could not be marked as queued; a restart may find it too old");
         }
         info!(tried = exhausted.failures.len(), "nobody could be reached; the question is queued");
-        draft.send_modify(|it| it.text = wording::notice(exhausted, turn.term.at));
-        (rounds.over, rounds.is_noticed) = (rounds.over + 1, true);
+        if !std::mem::replace(&mut rounds.is_noticed, true) {
+            draft.send_modify(|it| it.text = wording::notice(exhausted, turn.term.at));
+        }
+        rounds.over += 1;
         rounds.calls += u32::try_from(calls).unwrap_or(u32::MAX);
         turn.queued.send_replace(true);
         let _sign = Sign(&turn.queued);
@@ -379,7 +381,7 @@ impl Chat {
         let wish = self.wish(inbound.channel_id, inbound.guild_id, inbound.wish.as_deref(), ask.started_at);
         let (wish, marked) = tokio::join!(wish, self.store.set_answering(&turn.id));
         match wish {
-            Ok(wish) => ask.wish = wish,
+            Ok(wish) => ask.wish = Wish { last: turn.ask_last(), ..wish },
             Err(failure) => error!(error = %failure, "could not read what moderators chose; it is as it was"),
         }
         if let Err(failure) = marked {

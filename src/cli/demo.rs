@@ -166,7 +166,11 @@ fn configure(
     folder: &Path,
     configured: Option<Loaded>,
 ) -> Result<Loaded, config::Problems> {
-    let file = format!("[chat]\nedit_interval = \"300ms\"\n{}", addresses(stage, folder));
+    // Whoever tries things out asks a lot.
+    let file = format!(
+        "[chat]\nedit_interval = \"300ms\"\n[limits]\nper_user = \"off\"\n{}",
+        addresses(stage, folder)
+    );
     let path = folder.join("demo.toml");
     std::fs::write(&path, file).map_err(|failure| {
         config::Problems(vec![config::Problem::new(

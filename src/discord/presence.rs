@@ -1,8 +1,9 @@
 //! Shows by the bot's dot and status text how the providers are doing.
 //!
 //! **The problem.** In an outage people try the bot to find out whether it works. **The rule.** Online: all are well. Idle: some
-//! are not. Do not disturb: none is. Told when it has changed, and to each connection when it is READY. **The limits.** Discord
-//! takes five such messages in 20 s from a connection; one in 15 s is sent at the most, and it tells how it stands by then.
+//! are not. Do not disturb: none is. Told when it has changed for a second, since an outage takes one after the other, and to
+//! each connection when it is READY. **The limits.** Discord takes five such messages in 20 s from a connection; one in 15 s is
+//! sent at the most, and it tells how it stands by then.
 
 use crate::chat::{Chat, Health};
 use serenity::{
@@ -17,6 +18,9 @@ use tokio::{
 
 /// The least that lies between two changes; a READY comes on top, once a connection.
 const PAUSE: Duration = Duration::from_secs(15);
+
+/// What does not last that long is not told.
+const SETTLES: Duration = Duration::from_secs(1);
 
 /// What people see below the bot's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,19 +70,20 @@ async fn follow<Done: Future<Output = ()>>(
     tell: impl Fn(Presence) -> Done,
 ) -> Infallible {
     let mut shown = Presence::of(health());
-    let mut not_before = Instant::now();
+    let (mut not_before, mut differs_since) = (Instant::now(), None);
     loop {
         changes.mark_unchanged();
         let (now, health) = (Instant::now(), health());
         let wanted = Presence::of(health);
-        if wanted != shown && now >= not_before {
+        differs_since = (wanted != shown).then(|| differs_since.unwrap_or(now));
+        let due = differs_since.map(|since| not_before.max(since + SETTLES));
+        if due.is_some_and(|it| it <= now) {
             tell(wanted.clone()).await;
             (shown, not_before) = (wanted, now + PAUSE);
             continue;
         }
         let by_itself = health.changes_in.map(|it| now + it.max(Duration::from_millis(1)));
-        let paced = (wanted != shown).then_some(not_before);
-        let wakes = by_itself.into_iter().chain(paced).min();
+        let wakes = by_itself.into_iter().chain(due).min();
         let later = async {
             match wakes {
                 Some(at) => sleep_until(at).await,
@@ -147,9 +152,9 @@ mod tests {
             () = play => {}
         }
         expect![[r#"
-            10 s: Idle Some("2 of 3 models ready")
-            25 s: DoNotDisturb Some("all models down")
-            50 s: Online None
+            13 s: Idle Some("1 of 3 models ready")
+            28 s: DoNotDisturb Some("all models down")
+            51 s: Online None
         "#]]
         .assert_eq(&told.lock().unwrap());
     }

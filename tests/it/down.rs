@@ -29,13 +29,36 @@ async fn one_notice_a_channel_and_everybody_is_answered_when_somebody_is_back() 
         states.iter().map(|it| it.0.as_str()).collect::<Vec<_>>(),
         ["queued", "received", "received", "queued"]
     );
-    expect![[r#""#]].assert_eq(&house.transcript());
+    expect![[r#"
+        #help
+          ana         @neverdark one
+          neverdark  ↳ I can't reach any model right now (2 tried). I'll answer here when one is back; I keep trying until <t>.
+          ben         @neverdark two
+          ana         @neverdark three
+        #other
+          mia         @neverdark four
+          neverdark  ↳ I can't reach any model right now (2 tried). I'll answer here when one is back; I keep trying until <t>.
+    "#]].assert_eq(&house.transcript());
     let buttons: Vec<_> = house.answers("help").into_iter().flat_map(|it| it.buttons).collect();
     assert_eq!(buttons.iter().map(|it| it.1.as_str()).collect::<Vec<_>>(), ["Stop"]);
     let metrics = house.rooms.chat.metrics().render([]);
     assert!(metrics.contains("neverdark_turns_queued 2\n"), "{metrics}");
     house.act("break alpha echo\nuntil 'four'\nuntil 'You said: three'").await;
-    expect![[r#""#]].assert_eq(&house.transcript());
+    expect![[r#"
+        #help
+          ana         @neverdark one
+          neverdark  ↳ You said: one
+                      (rewritten)
+          ben         @neverdark two
+          ana         @neverdark three
+          neverdark  ↳ You said: two
+          neverdark  ↳ You said: three
+        #other
+          mia         @neverdark four
+          neverdark  ↳ You said: four
+                      (rewritten)
+    "#]]
+    .assert_eq(&house.transcript());
     let ends: Vec<(String, i64)> = house.rows("SELECT state, count(*) FROM turns GROUP BY state").await;
     assert_eq!(ends, [("answered".to_owned(), 4)]);
     house.close();
@@ -53,7 +76,16 @@ async fn who_is_rate_limited_is_waited_for_as_long_as_it_asked_and_not_asked_bef
     )
     .await;
     house.play().await;
-    house.looks_like(&expect![[r#""#]]).await;
+    house
+        .looks_like(&expect![[r#"
+        #help
+          ana         @neverdark hi
+          neverdark  ↳ Hello, Ana.
+                      (rewritten)
+        ledger
+          alpha failed: rate_limited (1 s) · alpha answered
+    "#]])
+        .await;
     assert_eq!(house.stage.providers.calls("alpha").len(), 2);
     house.close();
 }
@@ -66,7 +98,14 @@ async fn what_will_not_mend_itself_is_not_waited_for() {
         config chat.queue_when_down=30m
         ana    in #help: @neverdark hi
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            #help
+              ana         @neverdark hi
+              neverdark  ↳ This conversation is too long for the models I can reach. `/reset` clears it, or ask in a new thread.
+                          -# <id>
+            ledger
+              alpha failed: context_too_long · (turn failed: context_too_long)
+        "#]],
     )
     .await;
     check(
@@ -76,7 +115,18 @@ async fn what_will_not_mend_itself_is_not_waited_for() {
         ana    in #help: @neverdark hi
         ana    in #help: @neverdark and now?
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            #help
+              ana         @neverdark hi
+              neverdark  ↳ My access to the models is not in order. Whoever runs me finds the cause in the log.
+                          -# <id>
+              ana         @neverdark and now?
+              neverdark  ↳ I can't reach any model right now. Please try again in 5 minutes.
+                          -# <id>
+            ledger
+              alpha failed: auth · (turn failed: auth)
+              (turn failed: nobody_ready)
+        "#]],
     )
     .await;
 }
@@ -104,9 +154,57 @@ async fn who_waits_too_long_is_told_and_can_try_again() {
     house.rest().await;
     let ends: Vec<(String,)> = house.rows("SELECT state FROM turns").await;
     assert!(ends.iter().all(|it| it.0 == "expired"), "{ends:?}");
-    expect![[r#""#]].assert_eq(&house.transcript());
+    expect![[r#"
+        #help
+          ana         @neverdark hi
+          neverdark  ↳ No model was back in time, so I could not answer this. Please ask again later.
+                      -# <id>
+                      (rewritten)
+          ana         @neverdark are you there?
+          neverdark  ↳ No model was back in time, so I could not answer this. Please ask again later.
+                      -# <id>
+    "#]]
+    .assert_eq(&house.transcript());
     let last = house.answers("help").pop().expect("it is there");
     assert!(last.buttons.iter().any(|it| it.1 == "Try again"), "{last:?}");
+    house.close();
+}
+
+#[tokio::test]
+async fn who_does_not_want_to_wait_stops_it_and_the_next_in_line_gets_the_notice() {
+    let house = House::open(DOWN).await;
+    house
+        .act(
+            "
+            ana    in #help: @neverdark one
+            ben    in #help: @neverdark two
+            ana    clicks stop
+            ",
+        )
+        .await;
+    expect![[r#""#]].assert_eq(&house.transcript());
+    let states: Vec<(String,)> = house.rows("SELECT state FROM turns ORDER BY rowid").await;
+    assert_eq!(states.iter().map(|it| it.0.as_str()).collect::<Vec<_>>(), ["cancelled", "queued"]);
+    house.act("break alpha echo\nuntil 'You said: two'").await;
+    house.close();
+}
+
+#[tokio::test]
+async fn who_was_not_answered_in_time_asks_once_more_by_a_button() {
+    let house = House::open(
+        "
+        cast   alpha: 500
+        config chat.queue_when_down=300ms router.health_check=100ms
+        ana    in #help: @neverdark hi
+        until  'in time'
+        break  alpha 'Hello, Ana.'
+        wait   300ms
+        ana    clicks Try again
+        ",
+    )
+    .await;
+    house.play().await;
+    expect![[r#""#]].assert_eq(&house.transcript());
     house.close();
 }
 
@@ -125,7 +223,18 @@ async fn a_moderator_who_chooses_somebody_else_helps_those_who_wait() {
     )
     .await;
     house.play().await;
-    house.looks_like(&expect![[r#""#]]).await;
+    house.looks_like(&expect![[r#"
+        #help
+          mia         /provider use beta strict:true
+          neverdark   (only mia sees) **beta** comes first in this channel until further notice. Nobody else answers, even if it fails.
+          ana         @neverdark hi
+          neverdark  ↳ Alpha here.
+                      (rewritten)
+          mia         /provider auto
+          neverdark   (only mia sees) The usual order is back in this channel.
+        ledger
+          beta failed: connection · beta failed: connection · beta failed: connection · beta failed: connection · alpha answered
+    "#]]).await;
     house.close();
 }
 
@@ -133,9 +242,24 @@ async fn a_moderator_who_chooses_somebody_else_helps_those_who_wait() {
 async fn a_command_is_queued_too_and_only_who_asked_in_private_sees_it() {
     let house = House::open(DOWN).await;
     house.act("ana runs /ask prompt:hi private:true in #help\nben in #help: @neverdark me, too").await;
-    expect![[r#""#]].assert_eq(&house.transcript());
+    expect![[r#"
+        #help
+          ana         /ask prompt:hi private:true
+          neverdark   (only ana sees) I can't reach any model right now (2 tried). I'll answer here when one is back; I keep trying until <t>.
+          ben         @neverdark me, too
+    "#]].assert_eq(&house.transcript());
     house.act("break beta echo\nuntil 'You said: me, too'").await;
-    expect![[r#""#]].assert_eq(&house.transcript());
+    expect![[r#"
+        #help
+          ana         /ask prompt:hi private:true
+          neverdark   (only ana sees) You said: hi
+                      -# answered by beta · alpha had a server error
+                      (rewritten)
+          ben         @neverdark me, too
+          neverdark  ↳ You said: me, too
+                      -# answered by beta · alpha is resting after failures
+    "#]]
+    .assert_eq(&house.transcript());
     house.close();
 }
 
@@ -158,7 +282,5 @@ async fn the_dot_shows_how_the_providers_are() {
     assert_eq!(shown("online").await, Some(("online".to_owned(), String::new())));
     house.act("break alpha 500\nana in #help: @neverdark hi").await;
     assert_eq!(shown("dnd").await, Some(("dnd".to_owned(), "all models down".to_owned())));
-    // Each new connection is told at once.
-    house.act("gateway invalid").await;
     house.close();
 }

@@ -19,7 +19,27 @@ async fn who_asks_too_much_is_told_once_and_others_are_answered() {
         ana    runs /ask prompt:six in #help
         ben    in #help: @neverdark seven
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            #help
+              ana         @neverdark one
+              neverdark  ↳ You said: one
+              ana         @neverdark two
+              neverdark  ↳ You said: two
+              ana         @neverdark three
+              neverdark  ↳ That is as much as I may answer you for now. Please ask again in 60 minutes.
+              ana         @neverdark four
+              ana         /ask prompt:six
+              neverdark   That is as much as I may answer you for now. Please ask again in 60 minutes.
+              ben         @neverdark seven
+              neverdark  ↳ You said: seven
+            DM with ana
+              ana         five
+              neverdark  ↳ That is as much as I may answer you for now. Please ask again in 60 minutes.
+            ledger
+              alpha answered
+              alpha answered
+              alpha answered
+        "#]],
     )
     .await;
 }
@@ -37,7 +57,29 @@ async fn a_channel_and_a_server_have_limits_of_their_own() {
         mia    in #third: @neverdark five
         mia    in dm: six
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            #help
+              ana         @neverdark one
+              neverdark  ↳ You said: one
+              ben         @neverdark two
+              neverdark  ↳ You said: two
+              mia         @neverdark three
+              neverdark  ↳ That is as much as I may answer in this channel for now. Please ask again in 60 minutes.
+            #other
+              mia         @neverdark four
+              neverdark  ↳ You said: four
+            #third
+              mia         @neverdark five
+              neverdark  ↳ That is as much as I may answer on this server for now. Please ask again in 12 hours.
+            DM with mia
+              mia         six
+              neverdark  ↳ You said: six
+            ledger
+              alpha answered
+              alpha answered
+              alpha answered
+              alpha answered
+        "#]],
     )
     .await;
 }
@@ -55,7 +97,18 @@ async fn a_message_that_is_heard_twice_counts_once_and_is_not_refused_later() {
     )
     .await;
     house.play().await;
-    house.looks_like(&expect![[r#""#]]).await;
+    house
+        .looks_like(&expect![[r#"
+        #help
+          ana         @neverdark one
+          neverdark  ↳ You said: one
+          ana         @neverdark two
+          neverdark  ↳ You said: two
+        ledger
+          alpha answered
+          alpha answered
+    "#]])
+        .await;
     house.close();
 }
 
@@ -74,7 +127,23 @@ async fn a_persons_further_questions_wait_in_line_and_hold_nobody_up() {
     )
     .await;
     house.play().await;
-    house.looks_like(&expect![[r#""#]]).await;
+    house
+        .looks_like(&expect![[r#"
+        #help
+          ana         @neverdark one
+          neverdark  ↳ First of
+                      -# this answer broke off and no other provider could take over; please ask again · <id>
+        #other
+          ana         @neverdark two
+          ben         @neverdark three
+          neverdark  ↳ You said: three
+          neverdark  ↳ You said: two
+        ledger
+          alpha failed: broken_stream · (turn failed: broken_stream)
+          alpha answered
+          alpha answered
+    "#]])
+        .await;
     house.close();
 }
 
@@ -90,7 +159,24 @@ async fn those_with_an_exempt_role_are_not_limited() {
         ana    in #help: @neverdark four
         ana    in #help: @neverdark five
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            #help
+              mia         @neverdark one
+              neverdark  ↳ You said: one
+              mia         @neverdark two
+              neverdark  ↳ You said: two
+              mia         /ask prompt:three
+              neverdark   You said: three
+              ana         @neverdark four
+              neverdark  ↳ You said: four
+              ana         @neverdark five
+              neverdark  ↳ That is as much as I may answer you for now. Please ask again in 60 minutes.
+            ledger
+              alpha answered
+              alpha answered
+              alpha answered
+              alpha answered
+        "#]],
     )
     .await;
 }

@@ -40,7 +40,11 @@ impl House {
         }
         let folder = tempfile::tempdir();
         let folder = folder.map_err(|failure| format!("no temporary folder could be made: {failure}"))?;
-        let mut file = demo::addresses(&stage, folder.path());
+        // One who asks a lot, and wants to see at once what becomes of it.
+        let mut file =
+            "[chat]\nqueue_when_down = \"0s\"\n[limits]\nper_user = \"off\"\nconcurrent_per_user = 1000\n"
+                .to_owned();
+        file += &demo::addresses(&stage, folder.path());
         if is_wider {
             // The last table is the last provider's.
             file += &format!("context_window = {WIDER}\n");
