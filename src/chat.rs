@@ -335,14 +335,10 @@ impl Chat {
 
     async fn play_in_span(&self, turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
         let inbound = &turn.inbound;
-        let (history, wish, marked) = tokio::join!(
+        let (history, wish) = tokio::join!(
             self.history(turn),
             self.wish(inbound.channel_id, inbound.guild_id, inbound.wish.as_deref(), inbound.received_at),
-            self.store.set_answering(&turn.id),
         );
-        if let Err(failure) = &marked {
-            warn!(error = %failure, "a turn could not be marked as being answered");
-        }
         let wish = wish.unwrap_or_else(|failure| {
             error!(error = %failure, "could not read what moderators chose; the usual order holds");
             Wish::default()
@@ -357,10 +353,19 @@ impl Chat {
             server: inbound.guild_id,
             started_at: inbound.received_at,
         });
+        // The provider is not kept waiting for a commit.
+        let mut marking = std::pin::pin!(self.store.set_answering(&turn.id));
+        let mut is_marked = false;
         loop {
             tokio::select! {
                 biased;
                 () = turn.cancel.cancelled() => return self.cancelled(turn, performance),
+                marked = &mut marking, if !is_marked => {
+                    is_marked = true;
+                    if let Err(failure) = marked {
+                        warn!(error = %failure, "a turn could not be marked as being answered");
+                    }
+                }
                 event = performance.next() => match event {
                     Some(Event::Attempt(attempt)) => {
                         self.ledger.note(&turn.id, attempt.clone());

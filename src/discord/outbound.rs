@@ -170,6 +170,12 @@ where
                 if draft.changed().await.is_err() {
                     return Ok(());
                 }
+                // Looking more often than something may be done is of no use to anybody.
+                tokio::select! {
+                    biased;
+                    is_there = end(&mut draft) => if !is_there { return Ok(()) },
+                    () = self.own_pace() => {}
+                }
                 continue;
             };
             let turn = tokio::select! {
@@ -221,14 +227,19 @@ where
             Step::Delete => return Ok(None),
             Step::Post(place) => place,
             Step::Edit(place) => {
-                if let Some(at) = self.not_before {
-                    sleep_until(at).await;
-                }
+                self.own_pace().await;
                 self.pace.pacer.turn(self.pace.edit_interval).await;
                 place
             }
         };
         self.rest.turn(&self.target(place), urgency, Instant::now() + LIVE_LIMIT).await.map(Some)
+    }
+
+    /// Waits until the reply itself may be edited again.
+    async fn own_pace(&self) {
+        if let Some(at) = self.not_before {
+            sleep_until(at).await;
+        }
     }
 
     /// Does a live step in one try, with what is newest now; nothing if something else is to be done by now.
