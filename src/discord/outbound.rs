@@ -160,7 +160,7 @@ where
         if self.parts.is_empty() {
             self.until_useful(&mut draft).await;
         }
-        let mut faults = 0;
+        let (mut faults, mut in_vain) = (0, None);
         loop {
             let now = draft.borrow_and_update().clone();
             if now.is_final {
@@ -170,14 +170,16 @@ where
                 if draft.changed().await.is_err() {
                     return Ok(());
                 }
-                // Looking more often than something may be done is of no use to anybody.
+                // Looking more often than something may be done is of no use, and a look at a long text is work.
                 tokio::select! {
                     biased;
                     is_there = end(&mut draft) => if !is_there { return Ok(()) },
-                    () = self.own_pace() => {}
+                    () = sleep_until(self.not_before.max(in_vain).unwrap_or_else(Instant::now)) => {}
                 }
+                in_vain = Some(Instant::now() + self.pace.edit_interval);
                 continue;
             };
+            in_vain = None;
             let turn = tokio::select! {
                 biased;
                 is_there = end(&mut draft) => if is_there { continue } else { return Ok(()) },
@@ -227,19 +229,14 @@ where
             Step::Delete => return Ok(None),
             Step::Post(place) => place,
             Step::Edit(place) => {
-                self.own_pace().await;
+                if let Some(at) = self.not_before {
+                    sleep_until(at).await;
+                }
                 self.pace.pacer.turn(self.pace.edit_interval).await;
                 place
             }
         };
         self.rest.turn(&self.target(place), urgency, Instant::now() + LIVE_LIMIT).await.map(Some)
-    }
-
-    /// Waits until the reply itself may be edited again.
-    async fn own_pace(&self) {
-        if let Some(at) = self.not_before {
-            sleep_until(at).await;
-        }
     }
 
     /// Does a live step in one try, with what is newest now; nothing if something else is to be done by now.
