@@ -39,8 +39,10 @@ use lanes::{AtOnce, Caller, LaneGuard, Lanes, NoPlace, Ticket};
 use limits::{Asker, Limits};
 use queue::{Next, Queue, Rounds, Term};
 use running::{Registered, UnderWay};
+use futures::{FutureExt as _, future::FusedFuture as _};
 use std::{
     fmt,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -519,14 +521,10 @@ impl Chat {
         if turn.is_late || (turn.was_queued && turn.term.is_over(Instant::now())) {
             return queue::expired(turn, draft);
         }
-        let (history, wish, marked) = tokio::join!(
+        let (history, wish) = tokio::join!(
             self.history(turn),
             self.wish(inbound.channel_id, inbound.guild_id, inbound.wish.as_deref(), inbound.received_at),
-            self.store.set_answering(&turn.id),
         );
-        if let Err(failure) = &marked {
-            warn!(error = %failure, "a turn could not be marked as being answered");
-        }
         let mut wish = wish.unwrap_or_else(|failure| {
             error!(error = %failure, "could not read what moderators chose; the usual order holds");
             Wish::default()
@@ -544,10 +542,13 @@ impl Chat {
             started_at: inbound.received_at,
         };
         let mut performance = self.router.play(&ask);
+        // The provider is not kept waiting for a commit.
+        let mut marking = pin!(self.mark_answering(&turn.id).fuse());
         loop {
             tokio::select! {
                 biased;
                 () = turn.cancel.cancelled() => return self.cancelled(turn, performance, draft),
+                () = &mut marking, if !marking.is_terminated() => {}
                 event = performance.next() => match event {
                     Some(Event::Attempt(mut attempt)) => {
                         attempt.step = rounds.step(attempt.step);
@@ -563,6 +564,10 @@ impl Chat {
                     // Nobody on Discord offers tools.
                     Some(Event::ToolCall(_)) => {}
                     Some(Event::Ended(End::Exhausted(exhausted))) => {
+                        if !marking.is_terminated() {
+                            // It may hold the one connection that writes.
+                            marking.as_mut().await;
+                        }
                         let given_up = (&exhausted, story.attempts.len());
                         match self.try_later(turn, &mut ask, given_up, &mut rounds, draft).await {
                             Next::Ask => (story, performance) = (Story::default(), self.router.play(&ask)),
@@ -574,6 +579,12 @@ impl Chat {
                     None => return self.ended(turn, End::Exhausted(Exhausted::default()), &story, draft),
                 }
             }
+        }
+    }
+
+    async fn mark_answering(&self, turn: &TurnId) {
+        if let Err(failure) = self.store.set_answering(turn).await {
+            warn!(error = %failure, "a turn could not be marked as being answered");
         }
     }
 

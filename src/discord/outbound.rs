@@ -175,7 +175,7 @@ where
         if self.parts.is_empty() {
             self.until_useful(&mut draft).await;
         }
-        let mut faults = 0;
+        let (mut faults, mut in_vain) = (0, None);
         loop {
             let now = draft.borrow_and_update().clone();
             if now.is_final {
@@ -185,8 +185,16 @@ where
                 if draft.changed().await.is_err() {
                     return Ok(());
                 }
+                // Looking more often than something may be done is of no use, and a look at a long text is work.
+                tokio::select! {
+                    biased;
+                    is_there = end(&mut draft) => if !is_there { return Ok(()) },
+                    () = sleep_until(self.not_before.max(in_vain).unwrap_or_else(Instant::now)) => {}
+                }
+                in_vain = Some(Instant::now() + self.pace.edit_interval);
                 continue;
             };
+            in_vain = None;
             let turn = tokio::select! {
                 biased;
                 is_there = end(&mut draft) => if is_there { continue } else { return Ok(()) },

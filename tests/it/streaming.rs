@@ -3,6 +3,7 @@
 use crate::harness::{House, check};
 use expect_test::expect;
 use sim::discord::Shown;
+use std::time::Duration;
 
 #[tokio::test]
 async fn an_answer_grows_in_place() {
@@ -324,9 +325,109 @@ async fn an_answer_that_never_ends_is_stopped_and_says_so() {
     .await;
     house.play().await;
     let parts = house.answers("help");
-    assert!((40..=60).contains(&parts.len()), "{} parts", parts.len());
+    assert_eq!(parts.len(), 8, "the rest is in the file");
     let last = parts.last().unwrap().content.lines().last().unwrap().to_owned();
-    assert_eq!(last, "-# the answer reached its limit of length and stops here");
+    expect![
+        "-# this is the beginning; the whole answer is in the file · the answer reached its limit of length and stops here"
+    ]
+    .assert_eq(&last);
     assert!(house.ledger().await.contains("alpha cancelled"), "its provider is hung up on");
+    house.close();
+}
+
+#[tokio::test]
+async fn an_answer_of_too_many_parts_is_its_beginning_and_a_file() {
+    let house = House::open(
+        "
+        cast   alpha: lorem=9000
+        config chat.max_parts=2
+        ana    in #help: @neverdark tell me everything
+        ",
+    )
+    .await;
+    house.play().await;
+    let parts = house.answers("help");
+    assert_eq!(parts.len(), 2);
+    let remembered: Vec<(String,)> = house.rows("SELECT text FROM messages WHERE role = 'assistant'").await;
+    assert_eq!(
+        (parts[0].attachments.len(), parts[1].attachments.as_slice()),
+        (0, &["answer.md".to_owned()][..])
+    );
+    let file = house.stage.discord.file(parts[1].id, "answer.md").unwrap();
+    assert!(String::from_utf8(file).unwrap() == remembered[0].0, "the whole text is in the file");
+    for part in &parts {
+        assert!(units(&part.content) <= 2000);
+        assert_eq!(part.content.lines().filter(|it| is_fence(it)).count() % 2, 0);
+    }
+    let last = parts[1].content.lines().last().unwrap();
+    assert_eq!(last, "-# this is the beginning; the whole answer is in the file");
+    assert!(parts[1].buttons.iter().any(|it| it.1 == "Regenerate"), "{:?}", parts[1].buttons);
+    house.close();
+}
+
+#[tokio::test]
+async fn where_no_file_may_be_attached_everything_is_a_message() {
+    let house = House::open(
+        "
+        cast   alpha: lorem=9000
+        config chat.max_parts=2
+        ",
+    )
+    .await;
+    let help = house.stage.discord.channel("help");
+    house.stage.discord.deny(help, sim::discord::bits::ATTACH_FILES);
+    house.act("ana in #help: @neverdark tell me everything").await;
+    let parts = house.answers("help");
+    let remembered: Vec<(String,)> = house.rows("SELECT text FROM messages WHERE role = 'assistant'").await;
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert!(parts.len() > 2, "{} parts", parts.len());
+    assert_eq!(words(&joined(&parts)), words(&remembered[0].0), "nothing is lost");
+    house.close();
+}
+
+#[tokio::test]
+async fn an_answer_that_is_there_at_once_is_one_post() {
+    let house = House::open(
+        "
+        cast   alpha: 'All of this was said in one breath, and so it is one message from the beginning.'
+        ana    in #help: @neverdark hi
+        ",
+    )
+    .await;
+    house.play().await;
+    let answers = house.answers("help");
+    let buttons: Vec<&str> = answers[0].buttons.iter().map(|it| it.0.split(':').next().unwrap()).collect();
+    assert_eq!(buttons, ["regenerate", "up", "down", "info"], "those of the end");
+    let discord = &house.stage.discord;
+    assert_eq!((discord.counts("create"), discord.counts("edit")), (vec![(200, 1)], Vec::new()));
+    assert_eq!(discord.counts("typing"), Vec::new(), "nobody was seen typing");
+    house.close();
+}
+
+#[tokio::test]
+async fn what_people_see_is_no_older_than_an_interval_and_a_request() {
+    let interval = Duration::from_millis(120);
+    let words: Vec<String> = (1..=50).map(|it| format!("word{it}")).collect();
+    let house = House::open(&format!(
+        "cast alpha: pace=20ms '{}'\nconfig chat.edit_interval=120ms\nana in #help: @neverdark count",
+        words.join(" ")
+    ))
+    .await;
+    house.play().await;
+    let requests = house.stage.discord.requests();
+    let shown: Vec<Duration> =
+        requests.iter().filter(|it| matches!(it.name, "create" | "edit")).map(|it| it.at).collect();
+    // A machine with eight other things to do needs its time.
+    let request = Duration::from_millis(80);
+    for (place, pair) in shown.windows(2).enumerate() {
+        let gap = pair[1] - pair[0];
+        assert!(gap <= interval + request, "edit {place} came {gap:?} after the one before");
+        let is_end = place + 2 == shown.len();
+        assert!(is_end || gap + Duration::from_millis(25) >= interval, "edit {place}: {gap:?} is too soon");
+    }
+    let answers = house.answers("help");
+    let states: Vec<usize> = answers[0].history.iter().map(|it| it.split_whitespace().count()).collect();
+    // Each shows more than the one before; about six words are spoken in an interval.
+    assert!(states.len() >= 6 && states.windows(2).all(|it| it[1] > it[0]), "{states:?}");
     house.close();
 }

@@ -35,7 +35,8 @@ pub(super) fn next(parts: &[Part], wanted: &[Shown]) -> Option<Step> {
 /// The messages that show a draft, at most `most`. Of an answer that needs more they are the beginning; while it grows the
 /// rest is not shown, and at its end a file below the last message has the whole text.
 pub(super) fn shown(draft: &Draft, trusted_links: &[String], most: usize) -> Vec<Shown> {
-    let mut texts = text::messages(&draft.text, trusted_links, LIMIT);
+    let tame = text::tame(&draft.text);
+    let mut texts = text::messages(beginning(&tame, most), trusted_links, LIMIT);
     let mut footer = draft.footer.clone();
     let fits = |texts: &[String], footer: &str| texts.last().is_some_and(|it| has_room(it, footer));
     let needed = texts.len() + usize::from(footer.as_ref().is_some_and(|it| !fits(&texts, it)));
@@ -66,6 +67,12 @@ pub(super) fn shown(draft: &Draft, trusted_links: &[String], most: usize) -> Vec
         (last.buttons, last.has_file) = (draft.buttons, is_beginning && draft.is_final);
     }
     shown
+}
+
+/// As much of a text as can matter for so many messages: what is behind it changes nothing of them.
+fn beginning(text: &str, most: usize) -> &str {
+    let chars = most.saturating_add(1).saturating_mul(LIMIT);
+    text.char_indices().nth(chars).map_or(text, |(end, _)| &text[..end])
 }
 
 fn has_room(text: &str, footer: &str) -> bool {

@@ -355,6 +355,7 @@ async fn a_rate_limit_is_waited_for_exactly() {
         ("", r#"{"message":"You are being rate limited.","retry_after":0.15,"global":false}"#),
         ("retry-after: 0.15\r\n", r#"{"message":"","retry_after":0.01,"global":false}"#),
         ("retry-after: 0.15\r\n", "<html>error 1015"),
+        ("x-ratelimit-scope: shared\r\n", r#"{"retry_after":0.15,"global":false}"#),
         ("x-ratelimit-scope: global\r\n", r#"{"retry_after":0.15,"global":true}"#),
     ] {
         let stage = Stage::start([limited(header, body)]).await;
@@ -372,6 +373,39 @@ async fn a_rate_limit_beyond_the_deadline_is_told_at_once() {
     let start = Instant::now();
     assert_eq!(edit(&rest, 900).await, Err(RestError::RateLimited { retry_after: wait }));
     assert!(start.elapsed() < Duration::from_millis(800));
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_not_tried_again_at_once() {
+    let stage = Stage::start([answer(401, "", r#"{"message":"401: Unauthorized","code":0}"#)]).await;
+    let rest = stage.rest();
+    for _ in 0..5 {
+        assert_eq!(create(&rest, 900).await, Err(RestError::Unauthorized));
+        assert_eq!(rest.trigger_typing(ChannelId(8)).await, Err(RestError::Unauthorized));
+    }
+    assert!(rest.edit_response(&hook(), "Hi", within(900)).await.is_ok(), "its own token allows that");
+    assert_eq!(stage.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_live_text_is_sent_once_and_an_end_until_it_is_there() {
+    let target = Target::Edit { channel: CHANNEL, message: MESSAGE };
+    let stage = Stage::start([answer(500, "", ""), answer(500, "", "")]).await;
+    let rest = stage.rest();
+    let permit = rest.turn(&target, Urgency::Live, within(900)).await.unwrap();
+    let once = rest.show_once(permit, &target, "Grow".into(), within(900)).await;
+    assert_eq!(once, Err(RestError::Unavailable { status: Some(500) }));
+    assert_eq!(rest.show(&target, "Whole".into(), None, within(2000)).await, Ok(MESSAGE));
+    assert_eq!(stage.seen().len(), 3);
+    let waiting =
+        Stage::start([answer(429, "retry-after: 600\r\n", r#"{"retry_after":600.0,"global":false}"#)]).await;
+    let rest = waiting.rest();
+    let (long, start) = (RestError::RateLimited { retry_after: Duration::from_secs(600) }, Instant::now());
+    let permit = rest.turn(&target, Urgency::Live, within(900)).await.unwrap();
+    assert_eq!(rest.show_once(permit, &target, "Grow".into(), within(900)).await, Err(long));
+    let next = rest.turn(&target, Urgency::Live, within(900)).await.map(drop);
+    assert!(matches!(next, Err(RestError::RateLimited { .. })), "{next:?}");
+    assert!(start.elapsed() < Duration::from_millis(800) && waiting.seen().len() == 1);
 }
 
 #[tokio::test]

@@ -200,6 +200,9 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Answer, Fail> {
     if world.channels.get(&channel).and_then(|it| it.thread.as_ref()).is_some_and(|it| it.archived) {
         return Err(Fail::archived());
     }
+    if !body.files.is_empty() {
+        need(world, channel, bits::ATTACH_FILES)?;
+    }
     apply(world, id, body)?;
     Answer::ok(shown(world, id))
 }
