@@ -17,6 +17,7 @@ mod harness;
 mod http;
 mod limits;
 mod process;
+mod safety;
 mod sharing;
 mod streaming;
 mod tidy;
