@@ -1,11 +1,12 @@
 //! What fuzzing asks of the readers: no input panics, spins or says more than it has, and how the bytes fall changes nothing.
 //!
-//! The room `providers` is built here from its own files (links to them lie beside this one), without the rest of the program: it knows only `message` and `outcome`,
-//! and so a build takes a minute.
+//! The room `providers` and the rules for text are built here from their own files (links to them lie beside this one), without the rest of the
+//! program: they know only `message` and `outcome`, and so a build takes a minute.
 
 pub mod message;
 pub mod outcome;
 pub mod providers;
+pub mod text;
 
 use message::UnixMillis;
 use outcome::Failed;
@@ -76,4 +77,20 @@ pub fn classify(data: &[u8]) {
     assert_eq!(failed, providers::classify(status, &headers, body, now));
     assert!(failed.retry_after.is_none_or(|wait| !wait.is_zero() && wait <= LONGEST_WAIT));
     assert!(failed.detail.len() <= 64, "a word, not a text");
+}
+
+/// Shows `data` as what a model wrote, whole and cut: each message fits, is tame, and has its links wrapped.
+pub fn text(data: &[u8]) {
+    const LIMIT: usize = 2000;
+    let text = String::from_utf8_lossy(data);
+    let cut = text.floor_char_boundary(data.first().map_or(0, |it| usize::from(*it) * text.len() / 256));
+    for state in [&text[..], &text[..cut]] {
+        let safe = text::wrap(&text::tame(state), &[], LIMIT);
+        assert_eq!(text::wrap(&safe, &[], LIMIT), safe, "wrapping twice changes nothing");
+        for message in text::messages(state, &[], LIMIT) {
+            assert!(text::units(&message) <= LIMIT && !message.trim().is_empty(), "it can be posted");
+            assert!(message.chars().all(|it| !it.is_control() || it == '\n' || it == '\t'), "it is tame");
+            assert_eq!(text::wrap(&message, &[], LIMIT), message, "its links are wrapped");
+        }
+    }
 }

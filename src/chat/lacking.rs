@@ -72,7 +72,11 @@ mod tests {
             it(2, "Read Message History", Effect::NoReplies),
             it(2, "Attach Files", Effect::NoFiles),
         ];
-        expect![[""]].assert_eq(&lacking(&all));
+        expect![[r#"
+
+            ⚠️ I lack **Send Messages** in <#1>, so questions there get no answer.
+            ⚠️ I lack **Read Message History** in <#2>, so answers there do not point at their question, and what was asked while the bot was away is not seen.
+            ⚠️ I lack **Attach Files** in <#2>, so a very long answer comes without its file."#]].assert_eq(&lacking(&all));
         assert_eq!(lacking(&[]), "");
         assert!(lacking(&vec![all[0].clone(); 100]).len() < 1000);
     }

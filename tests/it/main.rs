@@ -23,6 +23,7 @@ mod limits;
 mod missed;
 mod privacy;
 mod process;
+mod safety;
 mod sharing;
 mod streaming;
 mod tidy;

@@ -6,6 +6,7 @@ mod asking;
 pub(crate) mod bot;
 mod commands;
 pub(crate) mod demo;
+mod permissions;
 mod providers;
 #[cfg(target_os = "linux")]
 mod proxy;
