@@ -6,6 +6,7 @@
 )]
 
 mod api;
+mod chaos;
 mod commands;
 mod conversations;
 mod dialects;
