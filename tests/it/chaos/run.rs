@@ -8,7 +8,7 @@ use super::{
 };
 use crate::process::bot::{Bot, Home};
 use serde_json::Value;
-use sim::discord::Weather;
+use sim::discord::{Discord, Weather};
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use tokio::time::{Instant, sleep};
 
@@ -131,7 +131,7 @@ async fn run(seed: u64, questions: u64) -> Report {
     let mut memory = Vec::new();
     tokio::select! {
         () = storm.rage() => {}
-        () = talk(&mut town, &bot, questions, &mut rng, began, &mut memory) => {}
+        () = talk(discord, &mut town, &bot, questions, &mut rng, began, &mut memory) => {}
     }
     storm.calm();
     let (file, ended) = (home.path("data/neverdark.db"), Instant::now());
@@ -165,6 +165,7 @@ async fn run(seed: u64, questions: u64) -> Report {
 }
 
 async fn talk(
+    discord: &Discord,
     town: &mut Town,
     bot: &Bot,
     questions: u64,
@@ -173,7 +174,10 @@ async fn talk(
     memory: &mut Vec<(Duration, u64)>,
 ) {
     while (town.questions.len() as u64) < questions {
-        town.ask_somewhere();
+        // While the bot is away people talk less, or most of a short run would be about that.
+        if discord.sessions().live > 0 || rng.u8(0..6) == 0 {
+            town.ask_somewhere();
+        }
         if rng.u8(0..40) == 0 {
             town.change_a_mind();
         }
