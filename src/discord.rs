@@ -163,7 +163,11 @@ impl Door {
         let turn = &*turn;
         let before = async {
             match is_resumed {
-                true => Some(resumed::parts(rest, &stage, self.inner.me.get().copied(), &turn.parts).await),
+                true => {
+                    let parts = resumed::parts(rest, &stage, self.inner.me.get().copied(), &turn.parts).await;
+                    resumed::note(chat, &turn.id, &turn.parts, &parts).await;
+                    Some(parts)
+                }
                 false => None,
             }
         };

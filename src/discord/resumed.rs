@@ -10,7 +10,10 @@ use super::{
     outbound::{Part, Stage},
     rest::{Page, Rest},
 };
-use crate::message::{MessageId, UserId};
+use crate::{
+    chat::Chat,
+    message::{MessageId, TurnId, UserId},
+};
 use serenity::all::Message;
 use tracing::warn;
 
@@ -37,6 +40,15 @@ pub(super) async fn parts(
         (Stage::Channel { .. }, None) | (Stage::Interaction(_), _) => Vec::new(),
     };
     together(known, found)
+}
+
+/// Notes in the store what only Discord knew: else nobody would find these messages again.
+pub(super) async fn note(chat: &Chat, turn: &TurnId, known: &[(u32, MessageId)], parts: &[Part]) {
+    for (place, part) in (0..).zip(parts) {
+        if !known.contains(&(place, part.id)) {
+            chat.note_part(turn, place, part.id).await;
+        }
+    }
 }
 
 /// As much of a message as matters here.

@@ -97,6 +97,8 @@ pub(crate) struct Tables {
     turns: HashMap<u64, Turn>,
     /// Which turn a message shows a part of.
     parts: HashMap<u64, String>,
+    /// Who was asked in a turn, and how it went.
+    calls: HashMap<String, Vec<String>>,
     integrity: String,
 }
 
@@ -111,11 +113,21 @@ impl Tables {
         )
         .await;
         let parts: Vec<(i64, String)> = rows(&mut it, "SELECT message_id, turn_id FROM reply_parts").await;
+        let attempts: Vec<(String, String)> = rows(
+            &mut it,
+            "SELECT turn_id, provider || ' ' || COALESCE(failure || ' ' || COALESCE(detail, ''), outcome) FROM attempts ORDER BY id",
+        )
+        .await;
+        let mut calls: HashMap<String, Vec<String>> = HashMap::new();
+        for (turn, call) in attempts {
+            calls.entry(turn).or_default().push(call);
+        }
         let integrity: Vec<(String,)> = rows(&mut it, "PRAGMA integrity_check").await;
         it.close().await.unwrap();
         Self {
             turns: turns.into_iter().map(|it| (it.message.cast_unsigned(), it)).collect(),
             parts: parts.into_iter().map(|(message, turn)| (message.cast_unsigned(), turn)).collect(),
+            calls,
             integrity: integrity.into_iter().map(|it| it.0).collect::<Vec<_>>().join(", "),
         }
     }
@@ -219,7 +231,10 @@ fn of_question(
         ("failed", _) if parts.is_empty() && question.fate != Fate::Deleted => {
             findings.add("lost", told(&format!("failed ({:?}), and nothing is shown", turn.error)));
         }
-        (state, _) => findings.add("no answer", told(&format!("{state}: {:?}", turn.error))),
+        (state, _) => {
+            let calls = tables.calls.get(&turn.id).map(|it| it.join(", ")).unwrap_or_default();
+            findings.add("no answer", told(&format!("{state}: {:?} after {calls}", turn.error)));
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// Questions in the short form, and from how many on a run is long.
-const QUESTIONS: u64 = 70;
+const QUESTIONS: u64 = 60;
 const LONG: u64 = 500;
 /// What tales are asked for with: the longest has three parts.
 const SIZE: usize = 5_000;
@@ -122,7 +122,7 @@ async fn run(seed: u64, questions: u64) -> Report {
     let mut town = Town::build(discord, plan, rng.fork());
     let settings = [("NEVERDARK__CHAT__EDIT_INTERVAL", "400ms"), ("NEVERDARK__LOG__FORMAT", "json")];
     let bot = home.serve(&[&QUICK[..], &settings].concat()).await;
-    let quiet = Duration::from_secs(if is_long { 10 } else { 2 });
+    let quiet = Duration::from_secs(if is_long { 10 } else { 3 });
     let mut storm = Storm::new(discord, rng.fork(), quiet);
     town.greet();
     sleep(Duration::from_secs(1)).await;

@@ -17,7 +17,7 @@ pub(crate) const RAIN: Weather = Weather {
     twice: 30,
     swapped: 30,
 };
-/// A session that cannot be resumed takes serenity five seconds, so there are not many of them.
+/// A session that cannot be resumed, or a gateway that refuses, takes serenity five seconds, so there are not many of them.
 const NEW_SESSION_EVERY: Duration = Duration::from_secs(12);
 /// What has not connected again after this long does not.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,17 +51,19 @@ impl Storm {
         let is_time = Instant::now() >= self.new_session;
         let fault = if is_time {
             self.new_session = Instant::now() + NEW_SESSION_EVERY;
-            [GatewayFault::InvalidSession { resumable: false }, GatewayFault::Close(4009)]
-                [self.rng.usize(0..2)]
+            match self.rng.u8(0..3) {
+                0 => GatewayFault::InvalidSession { resumable: false },
+                1 => GatewayFault::Close(4009),
+                _ => GatewayFault::Refuse(true),
+            }
         } else {
-            match self.rng.u8(0..7) {
+            match self.rng.u8(0..6) {
                 0 => GatewayFault::Drop,
                 1 => GatewayFault::Reset,
                 2 => GatewayFault::Reconnect,
                 3 => GatewayFault::InvalidSession { resumable: true },
                 4 => GatewayFault::Close(4000),
-                5 => GatewayFault::Zombie(true),
-                _ => GatewayFault::Refuse(true),
+                _ => GatewayFault::Zombie(true),
             }
         };
         *self.faults.entry(format!("{fault:?}")).or_default() += 1;

@@ -12,7 +12,7 @@ use std::{fmt::Write as _, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Kills in the middle of an answer, in the short form.
-const KILLS: u64 = 12;
+const KILLS: u64 = 8;
 /// What tales are asked for with: the longest has four parts.
 const SIZE: usize = 6_000;
 /// A conversation with so many open questions is left alone.
@@ -59,8 +59,8 @@ struct Run {
 impl Run {
     async fn new(seed: u64) -> Self {
         let cast = format!(
-            "alpha: pace=3ms random seed={seed} fail=0.35 tale={SIZE} | beta: pace=5ms random seed={} fail=0.2 tale={SIZE} | \
-             gamma: pace=2ms tale={SIZE}",
+            "alpha: pace=1ms random seed={seed} fail=0.35 tale={SIZE} | beta: pace=2ms random seed={} fail=0.2 tale={SIZE} | \
+             gamma: pace=1ms tale={SIZE}",
             seed + 1
         );
         let home = Home::new(&cast).await;
@@ -161,7 +161,7 @@ impl Run {
         let moment = match self.rng.u8(0..20) {
             0..2 => Moment::Starting(Duration::from_millis(self.rng.u64(0..400))),
             2..6 => Moment::Made,
-            _ => Moment::Talking(Duration::from_millis(self.rng.u64(0..900))),
+            _ => Moment::Talking(Duration::from_millis(self.rng.u64(0..1200))),
         };
         let came = self.wait(&bot, moment).await;
         let streams = self.streams();
