@@ -1,8 +1,10 @@
 //! One turn, start to end: claim, wait for the lane, remember what was said, ask, let the draft grow, record.
 
+pub mod again;
 pub mod choices;
 mod context;
 mod lanes;
+mod rated;
 mod running;
 mod wording;
 
@@ -20,8 +22,9 @@ use crate::{
         Ask, Circle, End, Event, Exhausted, Performance, ProviderStanding, Router, Sharing, Source,
         strategy::Wish,
     },
-    store::{Claim, End as Ending, Store, StoreError, StoredLine, Unfinished},
+    store::{Claim, End as Ending, Resumption, Store, StoreError, StoredLine, Unfinished},
 };
+use again::Left;
 use context::{Past, Room};
 use lanes::{LaneGuard, Lanes, NoPlace, Ticket};
 use running::{Registered, UnderWay};
@@ -87,7 +90,8 @@ pub struct Turn {
     pub span: Span,
     ticket: Option<Ticket>,
     guard: Option<LaneGuard>,
-    _registered: Registered,
+    again: Option<Resumption>,
+    registered: Registered,
     _running: Running,
 }
 
@@ -100,13 +104,16 @@ impl fmt::Debug for Turn {
 /// How a turn ended, to be stored once people have seen it.
 #[must_use = "the turn is open until it is closed in the store"]
 #[derive(Debug)]
-pub struct Played(Ending);
+pub struct Played {
+    end: Ending,
+    left: Left,
+}
 
 impl Played {
     /// Whether it was stopped, and nobody was told anything.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0 == Ending::Cancelled
+        self.end == Ending::Cancelled && self.left == Left::Untold
     }
 }
 
@@ -257,7 +264,7 @@ impl Chat {
             let id = TurnId::random(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner));
             match self.store.claim(&inbound, &id).await {
                 Ok(Claim::New) => {
-                    return Begun::Turn(Box::new(self.turn(id, inbound, Vec::new(), ticket, running)));
+                    return Begun::Turn(Box::new(self.turn(id, inbound, Vec::new(), None, ticket, running)));
                 }
                 Ok(Claim::Duplicate) => return Begun::Duplicate,
                 Ok(Claim::IdTaken) => {}
@@ -290,7 +297,7 @@ impl Chat {
         }
         let in_line = |it: Unfinished| {
             let ticket = self.lanes.line_up(it.inbound.conversation(), it.inbound.message_id).ok()?;
-            Some(self.turn(it.turn, it.inbound, it.parts, ticket, self.metrics.turn_running()))
+            Some(self.turn(it.turn, it.inbound, it.parts, it.again, ticket, self.metrics.turn_running()))
         };
         unfinished.into_iter().filter_map(in_line).collect()
     }
@@ -300,6 +307,7 @@ impl Chat {
         id: TurnId,
         inbound: Inbound,
         parts: Vec<(u32, MessageId)>,
+        again: Option<Resumption>,
         ticket: Ticket,
         running: Running,
     ) -> Turn {
@@ -307,17 +315,7 @@ impl Chat {
         let cancel = CancellationToken::new();
         let registered = self.under_way.register(&id, &inbound, cancel.clone());
         let ticket = Some(ticket);
-        Turn {
-            id,
-            inbound,
-            parts,
-            cancel,
-            span,
-            ticket,
-            guard: None,
-            _registered: registered,
-            _running: running,
-        }
+        Turn { id, inbound, parts, cancel, span, ticket, guard: None, again, registered, _running: running }
     }
 
     /// Waits for the conversation's lane.
@@ -342,16 +340,18 @@ impl Chat {
         if let Err(failure) = &marked {
             warn!(error = %failure, "a turn could not be marked as being answered");
         }
-        let wish = wish.unwrap_or_else(|failure| {
+        let mut wish = wish.unwrap_or_else(|failure| {
             error!(error = %failure, "could not read what moderators chose; the usual order holds");
             Wish::default()
         });
+        wish.last = turn.ask_last();
         let prompt = Arc::new(context::fit(&self.settings.system_prompt, inbound, &history, self.room()));
         let mut story = Story::default();
         let mut performance = self.router.play(&Ask {
             prompt,
             wish,
-            sharing: Some(self.sharing(inbound)),
+            // Whoever asks once more does not want what is known already.
+            sharing: (!turn.is_again()).then(|| self.sharing(inbound)),
             session: inbound.channel_id.0,
             server: inbound.guild_id,
             started_at: inbound.received_at,
@@ -359,7 +359,7 @@ impl Chat {
         loop {
             tokio::select! {
                 biased;
-                () = turn.cancel.cancelled() => return self.cancelled(turn, performance),
+                () = turn.cancel.cancelled() => return self.cancelled(turn, performance, draft),
                 event = performance.next() => match event {
                     Some(Event::Attempt(attempt)) => {
                         self.ledger.note(&turn.id, attempt.clone());
@@ -406,14 +406,18 @@ impl Chat {
         Room { messages: context_messages as usize, tokens: context_tokens.min(window), reply_tokens }
     }
 
-    fn cancelled(&self, turn: &Turn, performance: Performance) -> Played {
+    fn cancelled(&self, turn: &Turn, performance: Performance, draft: &watch::Sender<Draft>) -> Played {
         for attempt in performance.cancel() {
             self.ledger.note(&turn.id, attempt);
         }
-        Played(Ending::Cancelled)
+        let mut left = Left::Untold;
+        turn.registered.is_shown();
+        draft.send_modify(|it| left = again::stopped(it, &turn.registered.stopped, turn.earlier()));
+        Played { end: Ending::Cancelled, left }
     }
 
     fn ended(&self, turn: &Turn, end: End, story: &Story, draft: &watch::Sender<Draft>) -> Played {
+        turn.registered.is_shown();
         match end {
             End::Answered { provider, passed_over, finish, source } => {
                 let cut_short = finish == Finish::Length;
@@ -427,13 +431,17 @@ impl Chat {
                     (it.footer, it.is_final, it.buttons) = (footer, true, Buttons::Answered);
                 });
                 let text = draft.borrow().text.clone();
-                Played(Ending::Answered { provider, text })
+                Played { end: Ending::Answered { provider, text }, left: Left::Told }
             }
             End::Exhausted(exhausted) => {
                 let error = exhausted.failures.first().map_or("nobody_ready", |(_, it)| it.failure.as_str());
                 let provider = exhausted.failures.last().map(|(name, _)| name.clone());
                 error!(failure = error, tried = exhausted.failures.len(), "nobody could answer");
                 draft.send_modify(|it| {
+                    if let Some(earlier) = turn.earlier() {
+                        again::give_back(it, earlier, wording::pressed::no_other_answer(&turn.id));
+                        return;
+                    }
                     if exhausted.spoke && !it.text.trim().is_empty() {
                         let is_filtered = exhausted
                             .failures
@@ -445,7 +453,8 @@ impl Chat {
                     }
                     (it.is_final, it.buttons) = (true, Buttons::Failed);
                 });
-                Played(Ending::Failed { provider, error: error.to_owned() })
+                let end = Ending::Failed { provider, error: error.to_owned() };
+                Played { end, left: Left::Told }
             }
         }
     }
@@ -459,7 +468,10 @@ impl Chat {
 
     /// People have seen the end: closes the turn.
     pub async fn close(&self, turn: &Turn, played: Played, now: UnixMillis) {
-        self.end(turn, &played.0, now).await;
+        if played.left == Left::Replaced {
+            self.forget_earlier(turn).await;
+        }
+        self.end(turn, &played.end, now).await;
     }
 
     /// The answer could not be shown: closes the turn with the reason, a machine word.

@@ -7,6 +7,7 @@ mod gateway;
 mod inbound;
 mod outbound;
 mod places;
+mod pressed;
 pub mod rest;
 mod resumed;
 pub mod text;
@@ -155,16 +156,21 @@ impl Door {
 
     async fn serve_turn(&self, mut turn: Box<Turn>, stage: Stage, is_resumed: bool) {
         let Inner { chat, rest, settings, hang_up, .. } = &*self.inner;
+        let cancel = turn.cancel.clone();
         tokio::select! {
             biased;
             () = chat.enter(&mut turn) => {}
             () = hang_up.cancelled() => return,
+            // Whoever was stopped need not wait: it is only said.
+            () = cancel.cancelled() => {}
         }
         let turn = &*turn;
         let before = async {
+            let me = self.inner.me.get().copied();
             match is_resumed {
+                _ if turn.is_again() => Some(pressed::parts(rest, &stage, turn, me, is_resumed).await),
                 true => {
-                    let parts = resumed::parts(rest, &stage, self.inner.me.get().copied(), &turn.parts).await;
+                    let parts = resumed::parts(rest, &stage, me, &turn.parts).await;
                     resumed::note(chat, &turn.id, &turn.parts, &parts).await;
                     Some(parts)
                 }
@@ -179,7 +185,8 @@ impl Door {
         let pace = Pace { edit_interval: settings.chat.edit_interval };
         let (draft, shown) = watch::channel(crate::chat::Draft::default());
         let noted = |part, message| chat.note_part(&turn.id, part, message);
-        let delivery = Delivery::new(rest, &stage, &turn.id, pace, before, noted);
+        let delivery =
+            Delivery::new(rest, &stage, &turn.id, pace, before, noted).far_from_its_question(turn.is_again());
         let play = async move {
             let played = chat.play(turn, &draft).await;
             drop(draft);
@@ -325,13 +332,12 @@ impl Door {
             return;
         }
         for turn in self.inner.chat.unfinished(UnixMillis::now()).await {
-            if turn.inbound.trigger == Trigger::Command {
+            if turn.is_hooked() || (turn.inbound.trigger == Trigger::Command && !turn.is_again()) {
                 // What entitled to answer is gone with the process, and the answer may have been a private one.
                 self.inner.chat.close_unseen(&turn, "interaction_lost", UnixMillis::now()).await;
                 continue;
             }
-            let stage =
-                Stage::Channel { channel: turn.inbound.channel_id, question: turn.inbound.message_id };
+            let stage = pressed::stage(&turn, None);
             self.answer(Box::new(turn), stage, true);
         }
         let scopes: Vec<Option<GuildId>> = match &self.inner.settings.register_commands {

@@ -68,12 +68,26 @@ impl fmt::Display for TurnId {
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+
     /// Reads the clock. Only doors call it (an event arrives, a command is typed); everything behind them is told the time.
     #[must_use]
     pub fn now() -> Self {
         #[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The UTC day that it belongs to, counted from 1970.
+    #[must_use]
+    pub fn day(self) -> i64 {
+        self.0.div_euclid(Self::DAY)
+    }
+
+    /// The beginning of its UTC day.
+    #[must_use]
+    pub fn start_of_day(self) -> Self {
+        Self(self.day() * Self::DAY)
     }
 
     /// The moment `later` after this one.

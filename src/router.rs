@@ -404,6 +404,13 @@ impl Router {
         Performance::new(self, ask, Instant::now())
     }
 
+    /// Forgets what `adaptive` has learned, and learns these lessons instead: some of the old ones hold no more.
+    pub fn learn_anew(&self, lessons: &[Lesson]) {
+        let mut state = self.shared.state();
+        state.bandit = Bandit::default();
+        lessons.iter().for_each(|it| state.bandit.learn(it));
+    }
+
     /// A turn of its own, whose time began at `now`.
     fn solo(&self, ask: &Ask, now: Instant) -> Solo {
         let Ask { wish, session, server, .. } = ask;
@@ -429,7 +436,10 @@ impl Router {
         };
         drop(guard);
         let draw = Draw { session: *session, round, learned: &learned };
-        let plan = strategy::plan(strategy, &candidates, listed, settings.attempts_per_provider, &draw);
+        let mut plan = strategy::plan(strategy, &candidates, listed, settings.attempts_per_provider, &draw);
+        if let Some(last) = names.iter().position(|it| wish.last.as_deref() == Some(*it)) {
+            plan.ask_last(last);
+        }
         Solo::new(Arc::clone(&self.shared), ask, plan, now)
     }
 

@@ -118,6 +118,8 @@ pub fn row(it: &crate::store::ProviderReliability) -> Value {
         "p50_first_text_ms": it.p50_first_text_ms,
         "p95_first_text_ms": it.p95_first_text_ms,
         "p50_total_ms": it.p50_total_ms,
+        "liked": it.liked,
+        "disliked": it.disliked,
         "tokens_in": it.tokens_in,
         "tokens_out": it.tokens_out,
         "cost": it.cost,

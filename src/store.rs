@@ -4,9 +4,11 @@
 //! `SQLITE_BUSY`, and read by four others, which WAL lets read while something is written. `synchronous=FULL`: what a
 //! method has acknowledged outlives a power cut.
 
+mod again;
 mod choices;
 mod conversations;
 mod error;
+mod feedback;
 mod kept;
 mod ledger;
 mod lessons;
@@ -21,9 +23,12 @@ mod turn_rows;
 mod turns;
 mod words;
 
+pub use again::{Asked, Press, Resumption};
 pub use choices::{AuditEntry, By, Disabled};
 pub use conversations::StoredLine;
 pub use error::{At, StoreError};
+pub use feedback::{Change, Vote, Votes};
+pub use lessons::LESSONS_KEPT;
 pub use pins::{Pin, Scope};
 pub use prune::Pruned;
 pub use reliability::ProviderReliability;

@@ -119,7 +119,7 @@ pub struct Shown {
     pub embeds_suppressed: bool,
     /// Whether it is an answer that was only announced so far ("is thinking…").
     pub thinking: bool,
-    /// Its buttons and menus: custom id and label.
+    /// Its buttons and menus: custom id, and label or else emoji.
     pub buttons: Vec<(String, String)>,
     /// Reactions: emoji, and how many people gave it.
     pub reactions: Vec<(String, usize)>,

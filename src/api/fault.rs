@@ -217,22 +217,7 @@ pub(super) fn filter(exhausted: &Exhausted) -> Option<&str> {
 
 /// Whether the request is at fault and not the provider: it would fail again.
 fn is_callers(failure: Failure) -> bool {
-    match failure {
-        Failure::ContextTooLong | Failure::UnsupportedParameter | Failure::BadRequest => true,
-        Failure::RateLimited
-        | Failure::QuotaExhausted
-        | Failure::Overloaded
-        | Failure::ServerError
-        | Failure::Timeout
-        | Failure::Connection
-        | Failure::BrokenStream
-        | Failure::Malformed
-        | Failure::Empty
-        | Failure::Auth
-        | Failure::RegionBlocked
-        | Failure::ModelUnavailable
-        | Failure::ContentFiltered => false,
-    }
+    failure.is_of_the_question() && failure != Failure::ContentFiltered
 }
 
 /// Rounded up, and never nothing: who comes too early is refused again.

@@ -4,7 +4,7 @@ use crate::{
     message::UnixMillis,
     outcome::Rest,
     router::Router,
-    store::{Store, StoreError},
+    store::{LESSONS_KEPT, Store, StoreError},
 };
 use std::{convert::Infallible, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -12,19 +12,16 @@ use tracing::error;
 
 /// Rests are kept together that change within this time: an outage changes several.
 const SETTLES: Duration = Duration::from_millis(100);
-/// The newest lessons that a start looks at: with a half-life of a hundred, older ones weigh nothing.
-const LESSONS: u32 = 5000;
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Tells the router what the store knows of its providers.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub(super) async fn recall(router: &Router, store: &Store, at: UnixMillis) -> Result<(), StoreError> {
-    let today = UnixMillis(at.0.div_euclid(DAY_MS) * DAY_MS);
+    let today = at.start_of_day();
     router.take_up(&store.rests().await?, Instant::now(), at);
     router.take_up_spending(&store.spent_since(today).await?, at);
-    router.learn(&store.lessons(LESSONS).await?);
+    router.learn(&store.lessons(LESSONS_KEPT).await?);
     Ok(())
 }
 

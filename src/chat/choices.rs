@@ -69,6 +69,7 @@ impl Chat {
             first: first.collect(),
             strict,
             off: off.into_iter().map(|it| it.provider).collect(),
+            last: None,
             strategy: None,
         })
     }

@@ -1,5 +1,7 @@
 //! Every sentence that the bot itself says, so that it speaks with one voice.
 
+pub(crate) mod pressed;
+
 use crate::{
     message::{TurnId, UnixMillis},
     outcome::Failure,

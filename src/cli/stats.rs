@@ -49,9 +49,20 @@ pub(crate) async fn run(arguments: Arguments, explicit: Option<&Path>, env: &Env
 
 fn table(rows: &[ProviderReliability]) -> String {
     let width = rows.iter().map(|it| it.provider.len()).max().unwrap_or(0).max("provider".len());
+    // Two columns that stay away until somebody has voted.
+    let is_rated = rows.iter().any(|it| it.liked + it.disliked > 0);
+    let rated = |up: &str, down: &str| if is_rated { format!("  {up:>5}  {down:>5}") } else { String::new() };
     let mut out = format!(
-        "{:width$}  {:>7}  {:>8}  {:>9}  {:>9}  {:>10}  {:>10}  {:>8}  failures\n",
-        "provider", "calls", "answered", "first p50", "first p95", "tokens in", "tokens out", "cost"
+        "{:width$}  {:>7}  {:>8}  {:>9}  {:>9}  {:>10}  {:>10}  {:>8}{}  failures\n",
+        "provider",
+        "calls",
+        "answered",
+        "first p50",
+        "first p95",
+        "tokens in",
+        "tokens out",
+        "cost",
+        rated("up", "down")
     );
     for it in rows {
         // Losing a race and being cancelled say nothing about a provider.
@@ -67,9 +78,10 @@ fn table(rows: &[ProviderReliability]) -> String {
         let cost = format!("{about}{:.4}", it.cost);
         // Writing to a String cannot fail.
         let line = format!(
-            "{:width$}  {:>7}  {share:>8}  {p50:>9}  {p95:>9}  {tokens_in:>10}  {tokens_out:>10}  {cost:>8}  {}",
+            "{:width$}  {:>7}  {share:>8}  {p50:>9}  {p95:>9}  {tokens_in:>10}  {tokens_out:>10}  {cost:>8}{}  {}",
             it.provider,
             it.calls,
+            rated(&it.liked.to_string(), &it.disliked.to_string()),
             failures.join(", ")
         );
         let _ = writeln!(out, "{}", line.trim_end());
@@ -115,6 +127,13 @@ mod tests {
             alpha             10      75 %     310 ms    2200 ms       12000         900    0.0390  2 rate_limited
             a-long-name        0         –          –          –           0           0    0.0000
             gamma              3     100 %          –          –        ~400         ~90   ~0.0100
+        "#]].assert_eq(&table(&[alpha.clone(), beta.clone(), gamma.clone()]));
+        let alpha = ProviderReliability { liked: 12, disliked: 3, ..alpha };
+        expect![[r#"
+            provider       calls  answered  first p50  first p95   tokens in  tokens out      cost     up   down  failures
+            alpha             10      75 %     310 ms    2200 ms       12000         900    0.0390     12      3  2 rate_limited
+            a-long-name        0         –          –          –           0           0    0.0000      0      0
+            gamma              3     100 %          –          –        ~400         ~90   ~0.0100      0      0
         "#]].assert_eq(&table(&[alpha, beta, gamma]));
     }
 }

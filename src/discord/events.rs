@@ -68,6 +68,7 @@ impl EventHandler for Door {
                     debug!(error = %failure, "choices came too late");
                 }
             }
+            Interaction::Component(it) => self.press(it).await,
             _ => {}
         }
     }

@@ -8,6 +8,7 @@
 
 use super::{
     buttons,
+    pressed::UNKNOWN_MESSAGE,
     rest::{Body, Hook, Rest, RestError},
     text,
 };
@@ -83,6 +84,8 @@ pub(crate) struct Delivery<'a, Noted> {
     posts: usize,
     /// The next post may have been made already. Discord then gives that message back, and it says what it said.
     is_doubtful: bool,
+    /// Others may have spoken since: every part that is posted replies to the question, not only the first.
+    is_far: bool,
     noted: Noted,
 }
 
@@ -103,7 +106,12 @@ where
     ) -> Self {
         let is_doubtful = before.is_some();
         let parts = before.unwrap_or_default();
-        Self { rest, stage, turn, pace, posts: parts.len(), is_doubtful, parts, noted }
+        Self { rest, stage, turn, pace, posts: parts.len(), is_doubtful, is_far: false, parts, noted }
+    }
+
+    /// Whether the question was said long ago: then every new part says what it belongs to.
+    pub(crate) fn far_from_its_question(self, is_far: bool) -> Self {
+        Self { is_far, ..self }
     }
 
     /// Shows the draft until it is final, or its sender is gone: then what is there stays as it is.
@@ -153,6 +161,7 @@ where
     /// Makes the messages show `wanted`: edits what differs, posts what is missing, deletes what is too much.
     async fn sync(&mut self, wanted: &[Shown], deadline: Instant) -> Result<(), RestError> {
         for (place, shown) in wanted.iter().enumerate() {
+            self.drop_those_that_are_gone(place, shown, deadline).await?;
             if place == self.parts.len() {
                 let was_doubtful = std::mem::replace(&mut self.is_doubtful, true);
                 let id = self.post(place, shown, deadline).await?;
@@ -173,13 +182,34 @@ where
         Ok(())
     }
 
+    /// Of the messages that another process or turn made some may be gone: they are found out by the first edit, and the next
+    /// one takes their place.
+    async fn drop_those_that_are_gone(
+        &mut self,
+        place: usize,
+        shown: &Shown,
+        deadline: Instant,
+    ) -> Result<(), RestError> {
+        while let Some(part) = self.parts.get(place).filter(|it| it.shown.is_none()) {
+            let id = part.id;
+            match self.edit(id, shown, deadline).await {
+                Err(RestError::NotFound { code: UNKNOWN_MESSAGE }) => {
+                    self.parts.remove(place);
+                }
+                Err(error) => return Err(error),
+                Ok(()) => self.parts[place].shown = Some(shown.clone()),
+            }
+        }
+        Ok(())
+    }
+
     async fn post(&self, place: usize, shown: &Shown, deadline: Instant) -> Result<MessageId, RestError> {
         let components = buttons::rows(shown.buttons, self.turn);
         let body = Body { content: &shown.text, components: &components };
         match self.stage {
             Stage::Channel { channel, question } => {
-                let reply_to = (place == 0).then_some(*question);
-                let nonce = nonce(*question, self.posts);
+                let reply_to = (place == 0 || self.is_far).then_some(*question);
+                let nonce = nonce(self.turn, self.posts);
                 self.rest.create_message(*channel, body, reply_to, &nonce, deadline).await
             }
             // The announcement becomes the first part.
@@ -262,9 +292,10 @@ fn shown(draft: &Draft) -> Vec<Shown> {
     shown
 }
 
-/// The same for the same post, so that one that was repeated is not doubled; at most 25 characters, as Discord demands.
-fn nonce(question: MessageId, post: usize) -> String {
-    format!("{:x}.{}", question.0, post % 10_000)
+/// The same for the same post, so that one that was repeated is not doubled; at most 25 characters, as Discord demands. A question
+/// can have several turns, whose posts are not the same.
+fn nonce(turn: &TurnId, post: usize) -> String {
+    format!("{turn}.{}", post % 10_000)
 }
 
 /// Whether trying again, or another way, is no use.
@@ -308,7 +339,8 @@ mod tests {
 
     #[test]
     fn a_nonce_fits() {
-        assert!(nonce(MessageId(u64::MAX), usize::MAX).len() <= 25);
-        assert_ne!(nonce(MessageId(1), 0), nonce(MessageId(1), 1));
+        let turn = TurnId("7k2m9x4q8d".to_owned());
+        assert!(nonce(&turn, usize::MAX).len() <= 25);
+        assert_ne!(nonce(&turn, 0), nonce(&turn, 1));
     }
 }

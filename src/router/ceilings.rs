@@ -21,7 +21,6 @@ use tokio::time::Instant;
 const MINUTE: Duration = Duration::from_secs(60);
 /// The longest that one call's tokens can keep a bucket from filling: a provider that counts nonsense must not be out for ever.
 const LONGEST_DEBT: Duration = Duration::from_secs(10 * 60);
-const MILLIS_A_DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// Why a provider may not be asked now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +122,7 @@ impl Gauge {
     pub(super) fn restore_spent(&mut self, money: f64, at: UnixMillis) {
         self.spent = self.spent(at);
         if !self.is_today(at) {
-            self.day = day(at);
+            self.day = at.day();
         }
         if money.is_finite() && money > 0.0 {
             self.spent += money;
@@ -139,16 +138,10 @@ impl Gauge {
     /// Whether a moment counts for the day that is kept. So does the day before: turns that came before midnight end after those
     /// that came later, and must not begin that day anew. A clock that was set back further does.
     fn is_today(&self, at: UnixMillis) -> bool {
-        let day = day(at);
+        let day = at.day();
         day == self.day || day.saturating_add(1) == self.day
     }
 }
-
-/// The UTC day of a moment, counted from 1970.
-fn day(at: UnixMillis) -> i64 {
-    at.0.div_euclid(MILLIS_A_DAY)
-}
-
 /// A bucket that holds a minute's worth and refills evenly.
 #[derive(Debug)]
 struct Minute {

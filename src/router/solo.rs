@@ -220,7 +220,7 @@ impl Solo {
             let mut guard = self.shared.state();
             let State { roster, gauges, repeats, .. } = &mut *guard;
             let (member, gauge) = (&mut roster[upcoming.provider], &mut gauges[upcoming.provider]);
-            let at = self.started_at.plus(now.duration_since(self.born));
+            let at = self.at(now);
             // Another turn may have taken the probe's place, or the last one below the ceilings, in between.
             let may =
                 member.standing(now).can_be_asked() && gauge.may_begin(now, at, self.tokens_ahead).is_ok();
@@ -261,7 +261,7 @@ impl Solo {
         let now = Instant::now();
         match ended {
             Err(failed) => {
-                let usage = self.reckoned(Usage::default(), &accepted, 0);
+                let usage = self.unheard(&accepted);
                 self.failed(meta, usage, failed, now);
             }
             Ok(opened) => {
@@ -364,9 +364,15 @@ impl Solo {
         self.is_over = true;
     }
 
-    /// What a call used that may not have got as far as counting: nothing, if the provider did not take the question.
-    fn reckoned(&self, usage: Usage, accepted: &AtomicBool, heard: usize) -> Usage {
-        if accepted.load(Ordering::Relaxed) { reckon(usage, self.tokens_in, heard) } else { usage }
+    /// What a call used of which nothing was heard: nothing, if the provider did not take the question.
+    fn unheard(&self, accepted: &AtomicBool) -> Usage {
+        let nothing = Usage::default();
+        if accepted.load(Ordering::Relaxed) { reckon(nothing, self.tokens_in, 0) } else { nothing }
+    }
+
+    /// The time of day at a moment of this turn.
+    fn at(&self, moment: Instant) -> UnixMillis {
+        self.started_at.plus(moment.duration_since(self.born))
     }
 
     /// Those who were never asked and would have come before the winner, if they did not rest.
@@ -429,7 +435,7 @@ impl Solo {
         let now = Instant::now();
         let mut available = Vec::with_capacity(self.running.len() + self.upcoming.len());
         for mut call in std::mem::take(&mut self.running) {
-            let usage = self.reckoned(Usage::default(), &call.accepted, 0);
+            let usage = self.unheard(&call.accepted);
             self.note_no_text(&call.meta, now);
             self.tell(&mut call.meta, usage, Outcome::Overtaken, now);
             // It was no failure, so that it may be asked as if it had not been.
@@ -463,7 +469,7 @@ impl Solo {
             return;
         }
         let running = std::mem::take(&mut self.running).into_iter();
-        let running = running.map(|it| (it.meta, self.reckoned(Usage::default(), &it.accepted, 0)));
+        let running = running.map(|it| (it.meta, self.unheard(&it.accepted)));
         let mut calls: Vec<_> = running.collect();
         let live = self.live.take();
         calls.extend(live.map(|(meta, live)| (meta, reckon(live.usage(), self.tokens_in, self.heard))));
@@ -488,7 +494,7 @@ impl Solo {
 
     /// When the first of those who may answer this turn can be asked again; none: at once, or nobody knows.
     fn try_again_in(&self, now: Instant) -> Option<Duration> {
-        let at = self.started_at.plus(now.duration_since(self.born));
+        let at = self.at(now);
         let state = self.shared.state();
         let players = self.shared.players.iter().enumerate();
         let in_line = players.filter(|(place, player)| {
@@ -519,7 +525,7 @@ impl Solo {
             step: meta.step,
             provider: provider.name().to_owned(),
             model: provider.model().to_owned(),
-            started_at: self.started_at.plus(meta.started.duration_since(self.born)),
+            started_at: self.at(meta.started),
             outcome,
             first_text: meta.first_text,
             total: now.duration_since(meta.started),
@@ -537,7 +543,7 @@ impl Solo {
     /// Tells a call's end to those who keep the books: breaker, ceilings, and what is learned.
     fn settle(&self, meta: &mut Meta, usage: Usage, cost: Option<f64>, outcome: &Outcome, now: Instant) {
         let place = meta.upcoming.provider;
-        let at = self.started_at.plus(now.duration_since(self.born));
+        let at = self.at(now);
         let mut state = self.shared.state();
         let State { roster, gauges, bandit, .. } = &mut *state;
         let (member, gauge) = (&mut roster[place], &mut gauges[place]);

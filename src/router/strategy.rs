@@ -68,6 +68,8 @@ pub struct Wish {
     pub strict: bool,
     /// Providers that a moderator has switched off here.
     pub off: Vec<String>,
+    /// Whoever else takes part is asked before this one: people want another answer than its.
+    pub last: Option<String>,
     /// Instead of the configured strategy.
     pub strategy: Option<Strategy>,
 }
@@ -89,6 +91,19 @@ pub(crate) struct Plan {
     /// The most calls of the turn, repeats and extra calls included. A race spends a call on each of those it starts like
     /// everybody else; that the loop gives back the calls of those who were overtaken lets them follow a winner that breaks off.
     pub(crate) calls: u32,
+}
+
+impl Plan {
+    /// Puts a provider at the end. The one before it is waited for until it has failed, or else this one might still be first.
+    pub(crate) fn ask_last(&mut self, provider: usize) {
+        let is_it = |it: &Step| it.provider == provider;
+        if self.steps.len() < 2 || !self.steps.iter().any(is_it) {
+            return;
+        }
+        self.steps.sort_by_key(is_it);
+        let before = self.steps.len() - 2;
+        self.steps[before].joined_after = None;
+    }
 }
 
 /// One provider's place in the plan.

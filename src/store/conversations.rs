@@ -107,7 +107,7 @@ impl Store {
         .await?;
         let turns = sqlx::query(
             "UPDATE turns SET question = NULL, replied_to = NULL, opening = NULL
-             WHERE discord_message_id = ? AND question IS NOT NULL",
+             WHERE (discord_message_id = ?1 OR question_id = ?1) AND question IS NOT NULL",
         )
         .bind(id)
         .execute(&mut *tx)

@@ -6,10 +6,13 @@
 
 use super::{Store, StoreError, count, words::unknown};
 use crate::{
-    message::{GuildId, TurnId, UnixMillis, UserId},
+    message::GuildId,
     outcome::{Lesson, Taught},
 };
 use std::time::Duration;
+
+/// The newest lessons that are learned again: with a half-life of a hundred, older ones weigh nothing.
+pub const LESSONS_KEPT: u32 = 5000;
 
 /// The newest lessons, the newest first. A call taught when it ended; ids grow in the order in which calls ended.
 pub(super) const LESSONS: &str = "
@@ -39,31 +42,6 @@ impl Store {
         let rows: Vec<LessonRow> =
             sqlx::query_as(LESSONS).bind(i64::from(most)).fetch_all(&self.reader).await?;
         Ok(rows.into_iter().rev().map(LessonRow::read).collect::<Result<_, _>>()?)
-    }
-
-    /// Keeps whether a person liked a turn's answer, in place of what they thought before. Says false when there is no such
-    /// turn any more.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn feedback(
-        &self,
-        turn: &TurnId,
-        user: UserId,
-        liked: bool,
-        at: UnixMillis,
-    ) -> Result<bool, StoreError> {
-        let done = sqlx::query(
-            "INSERT INTO feedback (turn_id, user_id, value, at) SELECT id, ?, ?, ? FROM turns WHERE id = ?
-             ON CONFLICT (turn_id, user_id) DO UPDATE SET value = excluded.value, at = excluded.at",
-        )
-        .bind(user.0.cast_signed())
-        .bind(if liked { 1 } else { -1 })
-        .bind(at.0)
-        .bind(&turn.0)
-        .execute(&self.writer)
-        .await?;
-        Ok(done.rows_affected() > 0)
     }
 }
 

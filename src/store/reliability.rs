@@ -27,6 +27,10 @@ pub struct ProviderReliability {
     pub p95_first_text_ms: Option<u64>,
     /// From the call to the end, in milliseconds, half of the attempts that answered were as fast (nearest rank).
     pub p50_total_ms: Option<u64>,
+    /// 👍 given to its answers in that time.
+    pub liked: u64,
+    /// 👎 given to its answers in that time.
+    pub disliked: u64,
     /// Tokens of all prompts, as far as they were counted.
     pub tokens_in: u64,
     /// Tokens of all answers, as far as they were counted.
@@ -78,6 +82,11 @@ impl Store {
         for (provider, p50, _) in self.quantiles(TOTAL, since, until).await? {
             if let Some(it) = found.get_mut(&provider) {
                 it.p50_total_ms = Some(count(p50));
+            }
+        }
+        for (provider, (liked, disliked)) in self.votes(since, until).await? {
+            if let Some(it) = found.get_mut(&provider) {
+                (it.liked, it.disliked) = (liked, disliked);
             }
         }
         Ok(found.into_values().collect())

@@ -1,5 +1,6 @@
 //! Runs every query on a real SQLite file.
 
+mod again;
 mod choices;
 mod conversations;
 mod durability;

@@ -1,6 +1,7 @@
 //! The rows of a turn: how a message and its answer are written, and how the message is read back.
 
 use super::{
+    Resumption,
     kept::{KeptOpening, KeptQuote, from_json, to_json},
     words::Word,
 };
@@ -82,13 +83,17 @@ pub(super) async fn insert_question(
     Ok(())
 }
 
-/// The answer's message is the one with its first part.
+/// The answer's message is the one with its first part. An answer from before goes: this one takes its place.
 pub(super) async fn insert_answer(
     tx: &mut Transaction<'static, Sqlite>,
     turn: &TurnId,
     text: &str,
     at: UnixMillis,
 ) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM messages WHERE turn_id = ? AND role = 'assistant'")
+        .bind(&turn.0)
+        .execute(&mut **tx)
+        .await?;
     sqlx::query(
         "INSERT INTO messages (conversation_id, turn_id, answers, discord_message_id, role, text, created_at)
          SELECT q.conversation_id, q.turn_id, q.id,
@@ -126,14 +131,27 @@ pub(super) struct TurnRow {
     opening: Option<String>,
     wish: Option<String>,
     received_at: i64,
+    question_id: Option<i64>,
+    ask_last: Option<String>,
+    hooked: bool,
+    earlier: Option<String>,
 }
 
 impl TurnRow {
+    /// What it has besides, if it asks once more: then its claim is a press, and the question another message.
+    pub(super) fn again(&self) -> Option<Resumption> {
+        self.question_id.map(|_| Resumption {
+            ask_last: self.ask_last.clone(),
+            earlier: self.earlier.clone(),
+            is_hooked: self.hooked,
+        })
+    }
+
     pub(super) fn inbound(self) -> Result<Inbound, sqlx::Error> {
         let replied_to = self.replied_to.map(|it| from_json::<KeptQuote>("replied_to", &it)).transpose()?;
         let opening = self.opening.map(|it| from_json::<KeptOpening>("opening", &it)).transpose()?;
         Ok(Inbound {
-            message_id: MessageId(self.discord_message_id.cast_unsigned()),
+            message_id: MessageId(self.question_id.unwrap_or(self.discord_message_id).cast_unsigned()),
             channel_id: ChannelId(self.channel_id.cast_unsigned()),
             guild_id: self.guild_id.map(|it| GuildId(it.cast_unsigned())),
             place: Place::read("place", &self.place)?,

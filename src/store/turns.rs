@@ -1,7 +1,7 @@
 //! Turns: each message is claimed once, and ends once.
 
 use super::{
-    Store, StoreError,
+    Resumption, Store, StoreError,
     turn_rows::{TurnRow, insert_answer, insert_question, insert_turn, touch_conversation},
 };
 use crate::message::{Inbound, MessageId, TurnId, UnixMillis};
@@ -89,6 +89,8 @@ pub struct Unfinished {
     pub inbound: Inbound,
     /// The messages that already show a part of the answer, by their place in it.
     pub parts: Vec<(u32, MessageId)>,
+    /// Of a turn that asks once more.
+    pub again: Option<Resumption>,
 }
 
 /// Without the question's text.
@@ -203,10 +205,13 @@ impl Store {
     ) -> Result<Vec<Unfinished>, StoreError> {
         let rows: Vec<TurnRow> = sqlx::query_as(
             "SELECT id, discord_message_id, channel_id, guild_id, author_id, author_name, place, trigger, question,
-                    replied_to, opening, wish, received_at
+                    replied_to, opening, wish, received_at, question_id, ask_last, hooked,
+                    (SELECT text FROM messages a WHERE a.turn_id = turns.id AND a.role = 'assistant') AS earlier
              FROM turns
              WHERE ended_at IS NULL AND state IN ('received', 'answering') AND received_at > ? AND received_at < ?
                AND question IS NOT NULL AND discord_message_id IS NOT NULL
+               AND (question_id IS NULL OR EXISTS
+                    (SELECT 1 FROM messages q WHERE q.turn_id = turns.id AND q.role = 'user'))
              ORDER BY received_at, discord_message_id LIMIT ?",
         )
         .bind(newer_than.0)
@@ -228,7 +233,8 @@ impl Store {
         }
         let rows = rows.into_iter().map(|row| {
             let parts = by_turn.remove(&row.id).unwrap_or_default();
-            Ok(Unfinished { turn: TurnId(row.id.clone()), inbound: row.inbound()?, parts })
+            let (turn, again) = (TurnId(row.id.clone()), row.again());
+            Ok(Unfinished { turn, inbound: row.inbound()?, parts, again })
         });
         rows.collect()
     }

@@ -178,6 +178,14 @@ impl House {
         rows
     }
 
+    /// Changes the database as another program would.
+    pub(crate) async fn write(&self, query: &str) {
+        let options = SqliteConnectOptions::new().filename(&self.database);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(query.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
     /// What a provider was asked, call by call: the lines of each prompt.
     pub(crate) fn prompts(&self, provider: &str) -> String {
         let mut out = String::new();

@@ -6,6 +6,7 @@
 )]
 
 mod api;
+mod buttons;
 mod chaos;
 mod commands;
 mod conversations;

@@ -21,6 +21,11 @@ impl World {
         let mut pressed = Vec::new();
         components(&it.components, &mut pressed);
         let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        // A button may have an emoji and no words.
+        let label = |it: &serde_json::Value| {
+            let words = word(&it["label"]);
+            if words.is_empty() { word(&it["emoji"]["name"]) } else { words }
+        };
         Shown {
             id: it.id,
             channel: it.channel,
@@ -36,7 +41,7 @@ impl World {
             attachments: it.files.iter().map(|it| it.name.clone()).collect(),
             embeds_suppressed: it.flags & flag::SUPPRESS_EMBEDS != 0,
             thinking: it.flags & flag::LOADING != 0,
-            buttons: pressed.iter().map(|it| (word(&it["custom_id"]), word(&it["label"]))).collect(),
+            buttons: pressed.iter().map(|it| (word(&it["custom_id"]), label(it))).collect(),
             reactions: it.reactions.iter().map(|it| (it.0.clone(), it.1.len())).collect(),
             interaction: it.interaction,
             silent: it.flags & flag::SUPPRESS_NOTIFICATIONS != 0,

@@ -59,7 +59,7 @@ impl Key {
 impl Asked {
     fn reckon(&self, mut hasher: impl Hasher) -> u64 {
         let Prompt { system, lines, reply_tokens, images, request } = &*self.prompt;
-        (self.circle, &self.wish.first, self.wish.strict, &self.wish.off).hash(&mut hasher);
+        (self.circle, &self.wish.first, self.wish.strict, &self.wish.off, &self.wish.last).hash(&mut hasher);
         (system, reply_tokens, images, lines.len()).hash(&mut hasher);
         for Line { role, speaker, text } in lines {
             (role, speaker.as_ref().filter(|_| self.is_named), text).hash(&mut hasher);

@@ -74,10 +74,15 @@ impl Solo {
         }
     }
 
+    /// Whether somebody else than the turns finds out who is well.
+    fn is_looked_after(&self) -> bool {
+        self.shared.settings.health_check.is_some()
+    }
+
     /// Who of those in line may begin at once: the first who is ready, else the first whom others would come before.
     fn choose(&self, state: &mut State, is_alone: bool, now: Instant) -> Choice {
-        let is_looked_after = self.shared.settings.health_check.is_some();
-        let at = self.started_at.plus(now.duration_since(self.born));
+        let is_looked_after = self.is_looked_after();
+        let at = self.at(now);
         let (mut second, mut soonest, mut is_hope) = (None, None::<Instant>, false);
         // Asking the same one again is for when nobody else is at it.
         for (index, it) in self.upcoming.iter().enumerate().filter(|(_, it)| is_alone || it.tries == 0) {
@@ -140,8 +145,8 @@ impl Solo {
 
     /// Whether somebody else could go on at once who has not been asked.
     pub(super) fn has_understudy(&self, now: Instant) -> bool {
-        let is_looked_after = self.shared.settings.health_check.is_some();
-        let at = self.started_at.plus(now.duration_since(self.born));
+        let is_looked_after = self.is_looked_after();
+        let at = self.at(now);
         let state = self.shared.state();
         let is_ready = |it: &Upcoming| {
             let standing = state.roster[it.provider].standing(now);

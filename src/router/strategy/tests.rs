@@ -101,7 +101,7 @@ fn the_wished_for_keep_their_places_under_every_strategy() {
 
 fn wish(first: &[&str], strict: bool, off: &[&str]) -> Wish {
     let owned = |list: &[&str]| list.iter().map(|&it| it.to_owned()).collect();
-    Wish { first: owned(first), strict, off: owned(off), strategy: None }
+    Wish { first: owned(first), strict, off: owned(off), last: None, strategy: None }
 }
 
 #[test]

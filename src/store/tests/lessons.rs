@@ -2,8 +2,13 @@
 
 use super::{ledger::attempt, *};
 use crate::outcome::{Attempt, Failed, Failure, Lesson, Outcome, Taught};
+use crate::store::Change;
 use expect_test::{Expect, expect};
 use std::time::Duration;
+
+async fn voted(store: &Store, turn: &TurnId, user: u64, liked: bool, when: i64) -> Option<Change> {
+    store.vote(turn, UserId(user), liked, at(when)).await.unwrap().map(|it| it.change)
+}
 
 async fn check(store: &Store, most: u32, expected: Expect) {
     let line = |it: Lesson| {
@@ -41,9 +46,9 @@ async fn calls_and_feedback_teach() {
     store.record_all(&rows).await.unwrap();
     assert!(store.finish(&here, &answered("hello"), at(400)).await.unwrap());
 
-    assert!(store.feedback(&here, UserId(7), false, at(1500)).await.unwrap());
-    assert!(store.feedback(&here, UserId(8), false, at(500)).await.unwrap());
-    assert!(store.feedback(&here, UserId(7), true, at(1600)).await.unwrap(), "one may think again");
+    assert_eq!(voted(&store, &here, 7, false, 1500).await, Some(Change::New));
+    assert_eq!(voted(&store, &here, 8, false, 500).await, Some(Change::New));
+    assert_eq!(voted(&store, &here, 7, true, 1600).await, Some(Change::Turned), "one may think again");
     check(
         &store,
         100,
@@ -87,16 +92,16 @@ async fn a_questions_own_faults_teach_nothing() {
 #[tokio::test]
 async fn feedback_needs_a_turn_and_an_answer() {
     let (_dir, store) = fresh().await;
-    assert!(!store.feedback(&turn("gone"), UserId(7), true, at(5)).await.unwrap());
+    assert_eq!(voted(&store, &turn("gone"), 7, true, 5).await, None);
     let apologised = asked(&store, 1, "hi").await;
     let end = End::Failed { provider: Some("alpha".to_owned()), error: "timeout".to_owned() };
     store.finish(&apologised, &end, at(4)).await.unwrap();
-    assert!(store.feedback(&apologised, UserId(7), false, at(5)).await.unwrap());
-    assert_eq!(store.lessons(9).await.unwrap(), [], "an apology is no provider's answer");
+    assert_eq!(voted(&store, &apologised, 7, false, 5).await, None, "an apology is no provider's answer");
+    assert_eq!(store.lessons(9).await.unwrap(), []);
 
     let answer = asked(&store, 2, "hi").await;
     store.finish(&answer, &answered("hello"), at(4)).await.unwrap();
-    store.feedback(&answer, UserId(7), true, at(5)).await.unwrap();
+    assert_eq!(voted(&store, &answer, 7, true, 5).await, Some(Change::New));
     let liked = Lesson { server: Some(SERVER), provider: "alpha".to_owned(), taught: Taught::Liked };
     assert_eq!(store.lessons(9).await.unwrap(), [liked]);
     store.prune(at(0), at(10)).await.unwrap();

@@ -54,9 +54,10 @@ CREATE TABLE feedback (
     turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
     user_id INTEGER NOT NULL,
     value   INTEGER NOT NULL CHECK (value IN (-1, 1)),
-    at      INTEGER NOT NULL,
+    at      INTEGER NOT NULL, step INTEGER, provider TEXT, model TEXT,
     PRIMARY KEY (turn_id, user_id)
 ) STRICT;
+CREATE INDEX feedback_by_time ON feedback (at);
 CREATE TABLE marks (
     channel_id           INTEGER PRIMARY KEY,
     last_seen_message_id INTEGER NOT NULL,
@@ -132,8 +133,10 @@ CREATE TABLE turns (
     provider           TEXT,
     error              TEXT,
     received_at        INTEGER NOT NULL,
-    ended_at           INTEGER,
+    ended_at           INTEGER, replaces TEXT, question_id INTEGER, ask_last TEXT, hooked INTEGER NOT NULL DEFAULT 0 CHECK (hooked IN (0, 1)),
     CHECK ((ended_at IS NULL) = (state IN ('received', 'answering', 'queued')))
 ) STRICT;
 CREATE INDEX turns_by_conversation ON turns (conversation_id, received_at);
 CREATE INDEX turns_by_end ON turns (ended_at);
+CREATE INDEX turns_by_question ON turns (question_id) WHERE question_id IS NOT NULL;
+CREATE UNIQUE INDEX turns_by_replaced ON turns (replaces) WHERE replaces IS NOT NULL;

@@ -1,0 +1,338 @@
+//! A button below a reply was pressed: acknowledged in time, checked, and done.
+//!
+//! **The problem.** Discord takes an acknowledgement within three seconds, gives the same press twice after a reconnect, and
+//! lets everybody press. **The rule.** Whoever may not is told so, and only they see it; who may sees the reply change. A press
+//! is claimed like a message: by its id, once. **The limits.** A reply that one person sees, or in a channel that the bot can't
+//! see, is reached by the press's token alone: only the message with the button, for 15 minutes, and not after a restart.
+
+use super::{
+    Door,
+    buttons::{self, Button},
+    commands, inbound,
+    outbound::{Part, Stage},
+    rest::{ApplicationId, Body, Hook, InteractionId, Page, Rest, RestError},
+};
+use crate::{
+    chat::{
+        Begun, Buttons, Turn,
+        again::{Asked, Press, Presser, Stop},
+    },
+    message::{ChannelId, GuildId, Inbound, MessageId, Speaker, Trigger, TurnId, UnixMillis, UserId},
+};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use serenity::all::{ComponentInteraction, Message, MessageFlags, Permissions};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, error, warn};
+
+/// Discord takes an answer within three seconds.
+const ANSWER_WITHIN: Duration = Duration::from_millis(2500);
+/// A sentence, or the sign that something happens, that is no part of an answer.
+const WORD_LIMIT: Duration = Duration::from_secs(10);
+/// As many messages as Discord gives at once.
+const READ: u8 = 100;
+
+impl Door {
+    /// Sees to a press of one of our buttons; others' are not ours to answer.
+    pub(super) async fn press(&self, it: ComponentInteraction) {
+        let at = UnixMillis::now();
+        let Some((button, turn)) = buttons::read(&it.data.custom_id) else { return };
+        let by = presser(&it);
+        let chat = &self.inner.chat;
+        let channel = ChannelId(it.channel_id.get());
+        let guild = it.guild_id.map(|it| GuildId(it.get()));
+        let response = match button {
+            Button::Stop => self.stop(&it, &turn, &by).await,
+            Button::Again | Button::Regenerate => return self.ask_again(&it, button, &turn, &by, at).await,
+            Button::Up | Button::Down => return self.vote(&it, button == Button::Up, &turn, &by, at).await,
+            Button::Info => commands::privately(&self.within(chat.behind(&turn, channel, guild, at)).await),
+        };
+        self.respond(&it, &response).await;
+    }
+
+    async fn stop(&self, it: &ComponentInteraction, turn: &TurnId, by: &Presser) -> Value {
+        match timeout(ANSWER_WITHIN, self.inner.chat.stop(turn, by)).await {
+            Ok(Ok(Stop::Done)) => deferred(),
+            // The process that showed the button is gone, and nobody took it away.
+            Ok(Ok(Stop::Over(buttons))) => json!({ "type": 7, "data": {
+                "content": it.message.content, "components": buttons::rows(buttons, turn) } }),
+            Ok(Ok(Stop::Refused(sentence))) => commands::privately(&sentence),
+            Ok(Err(failure)) => {
+                error!(error = %failure, "could not find out what became of a turn");
+                commands::privately(&self.inner.chat.command_failed())
+            }
+            Err(_) => commands::privately(&self.inner.chat.command_failed()),
+        }
+    }
+
+    /// A vote is acknowledged first: the same press heard twice must not take it back.
+    async fn vote(
+        &self,
+        it: &ComponentInteraction,
+        liked: bool,
+        turn: &TurnId,
+        by: &Presser,
+        at: UnixMillis,
+    ) {
+        if !self.respond(it, &commands::announced(true)).await {
+            return;
+        }
+        let sentence = self.within(self.inner.chat.vote(turn, by.user.id, liked, at)).await;
+        let hook = Hook { is_ephemeral: true, ..hook(it) };
+        let rest = &self.inner.rest;
+        if let Err(failure) = rest.edit_response(&hook, sentence.as_str(), Instant::now() + WORD_LIMIT).await
+        {
+            warn!(error = %failure, "a sentence could not be said");
+        }
+    }
+
+    async fn ask_again(
+        &self,
+        it: &ComponentInteraction,
+        button: Button,
+        turn: &TurnId,
+        by: &Presser,
+        at: UnixMillis,
+    ) {
+        let chat = &self.inner.chat;
+        if self.inner.closing.is_cancelled() {
+            self.respond(it, &commands::privately(&chat.closing())).await;
+            return;
+        }
+        let asked = match timeout(ANSWER_WITHIN, chat.question_again(turn, by)).await {
+            Ok(Ok(Ok(asked))) => asked,
+            Ok(Ok(Err(sentence))) => {
+                self.respond(it, &commands::privately(&sentence)).await;
+                return;
+            }
+            Ok(Err(failure)) => {
+                error!(error = %failure, "a question could not be read again");
+                self.respond(it, &commands::privately(&chat.command_failed())).await;
+                return;
+            }
+            Err(_) => {
+                self.respond(it, &commands::privately(&chat.command_failed())).await;
+                return;
+            }
+        };
+        if !self.respond(it, &deferred()).await {
+            return; // It came too late, or was heard before.
+        }
+        let hook = hook(it);
+        let begun = match self.question(&asked, at).await {
+            Ok(question) => {
+                let press = Press {
+                    id: MessageId(it.id.get()),
+                    question: &question,
+                    replaces: &asked.turn,
+                    below: MessageId(it.message.id.get()),
+                    ask_last: asked.answered_by.as_deref().filter(|_| button == Button::Regenerate),
+                    is_hooked: is_hooked(it),
+                };
+                chat.begin_again(&asked, &press).await
+            }
+            Err(sentence) => Begun::Refused(sentence),
+        };
+        match begun {
+            Begun::Turn(turn) => {
+                let stage = stage(&turn, Some(hook));
+                self.show_stop(it, &stage, &turn).await;
+                self.answer(turn, stage, false);
+            }
+            Begun::Duplicate => debug!("a question is being asked again already"),
+            Begun::Refused(sentence) => {
+                let hook = Hook { is_ephemeral: true, ..hook };
+                let said =
+                    self.inner.rest.follow_up(&hook, sentence.as_str(), Instant::now() + WORD_LIMIT).await;
+                if let Err(failure) = said {
+                    warn!(error = %failure, "a sentence could not be said");
+                }
+            }
+        }
+    }
+
+    /// The question with what it points at; or the sentence that says that it was deleted. It is read as it is remembered.
+    async fn question(&self, asked: &Asked, at: UnixMillis) -> Result<Inbound, String> {
+        let chat = &self.inner.chat;
+        let Some(mut question) = asked.question.clone() else { return Err(chat.command_failed()) };
+        question.received_at = at;
+        if question.trigger == Trigger::Command {
+            return Ok(question);
+        }
+        let (channel, id) = (question.channel_id, question.message_id);
+        match self.inner.rest.message::<Message>(channel, id).await {
+            Ok(message) => {
+                let whole = self.with_what_it_points_at(&message, &question).await;
+                if let Some(Inbound { replied_to, opening, .. }) = whole {
+                    (question.replied_to, question.opening) = (replied_to, opening);
+                }
+                Ok(question)
+            }
+            Err(RestError::NotFound { code: UNKNOWN_MESSAGE }) => Err(chat.question_was_deleted(id).await),
+            Err(failure) => {
+                warn!(error = %failure, "a question could not be looked up; it is asked again without what it points at");
+                Ok(question)
+            }
+        }
+    }
+
+    async fn with_what_it_points_at(&self, message: &Message, question: &Inbound) -> Option<Inbound> {
+        let me = self.inner.me.get().copied()?;
+        let here = match question.guild_id {
+            Some(_) => self.inner.places.find(&self.inner.rest, question.channel_id).await.ok()?,
+            None => {
+                return inbound::read(
+                    message,
+                    me,
+                    &self.whereabouts(message).await,
+                    question.trigger,
+                    question.received_at,
+                );
+            }
+        };
+        let mut whole = inbound::read(message, me, &here, question.trigger, question.received_at)?;
+        if let Some(opening) = &mut whole.opening {
+            opening.starter = self.starter(&question.message_id, question.channel_id, &here, me).await;
+        }
+        Some(whole)
+    }
+
+    /// Shows at once that the press was heard: the reply stays, and can be stopped.
+    async fn show_stop(&self, it: &ComponentInteraction, stage: &Stage, turn: &Turn) {
+        let components = buttons::rows(Buttons::Running, &turn.id);
+        let body = Body { content: &it.message.content, components: &components };
+        let deadline = Instant::now() + WORD_LIMIT;
+        let rest = &self.inner.rest;
+        let shown = match stage {
+            Stage::Channel { channel, .. } => {
+                rest.edit_message(*channel, MessageId(it.message.id.get()), body, deadline).await
+            }
+            Stage::Interaction(hook) => rest.edit_response(hook, body, deadline).await.map(drop),
+        };
+        if let Err(failure) = shown {
+            debug!(error = %failure, "that a question is asked again is not shown yet");
+        }
+    }
+
+    /// Acknowledges a press. False when that came too late, or another process or the same event before did it.
+    async fn respond(&self, it: &ComponentInteraction, response: &Value) -> bool {
+        let token = SecretString::from(it.token.clone());
+        let responded = self.inner.rest.respond(InteractionId(it.id.get()), &token, response).await;
+        if let Err(failure) = &responded {
+            warn!(error = %failure, "a press could not be answered");
+        }
+        responded.is_ok()
+    }
+
+    async fn within<E: std::fmt::Display>(
+        &self,
+        sentence: impl Future<Output = Result<String, E>>,
+    ) -> String {
+        match timeout(ANSWER_WITHIN, sentence).await {
+            Ok(Ok(sentence)) => sentence,
+            Ok(Err(failure)) => {
+                error!(error = %failure, "a press could not be carried out");
+                self.inner.chat.command_failed()
+            }
+            Err(_) => {
+                error!("a press took too long: the store does not answer");
+                self.inner.chat.command_failed()
+            }
+        }
+    }
+}
+
+/// Discord: *Unknown Message*.
+pub(super) const UNKNOWN_MESSAGE: u32 = 10_008;
+
+/// Discord's word for "heard; what becomes of it is seen soon".
+fn deferred() -> Value {
+    json!({ "type": 6 })
+}
+
+/// Who presses, by the name that people see. Moderators may manage messages or the server; there are none in a DM.
+fn presser(it: &ComponentInteraction) -> Presser {
+    let nick = it.member.as_ref().and_then(|it| it.nick.as_deref());
+    let name = nick.or(it.user.global_name.as_deref()).unwrap_or(&it.user.name);
+    let power = Permissions::MANAGE_MESSAGES | Permissions::MANAGE_GUILD | Permissions::ADMINISTRATOR;
+    let permissions = it.member.as_ref().and_then(|it| it.permissions).unwrap_or_default();
+    let user = Speaker { id: UserId(it.user.id.get()), name: name.to_owned() };
+    Presser { user, is_moderator: permissions.intersects(power) }
+}
+
+fn is_private(it: &ComponentInteraction) -> bool {
+    it.message.flags.is_some_and(|it| it.contains(MessageFlags::EPHEMERAL))
+}
+
+/// Whether the message can be reached by the press's token only.
+fn is_hooked(it: &ComponentInteraction) -> bool {
+    let sees = it
+        .app_permissions
+        .is_none_or(|it| it.intersects(Permissions::VIEW_CHANNEL | Permissions::ADMINISTRATOR));
+    is_private(it) || (it.guild_id.is_some() && !sees)
+}
+
+fn hook(it: &ComponentInteraction) -> Hook {
+    Hook {
+        application: ApplicationId(it.application_id.get()),
+        token: SecretString::from(it.token.clone()),
+        is_ephemeral: is_private(it),
+    }
+}
+
+/// Where a turn that asks once more is shown. The answer to a command replies to no message: parts behind it reply to its first.
+pub(super) fn stage(turn: &Turn, hook: Option<Hook>) -> Stage {
+    match hook {
+        Some(hook) if turn.is_hooked() => Stage::Interaction(hook),
+        Some(_) | None => {
+            let first = turn.parts.first().map(|(_, id)| *id);
+            let question = first.filter(|_| turn.inbound.trigger == Trigger::Command);
+            Stage::Channel {
+                channel: turn.inbound.channel_id,
+                question: question.unwrap_or(turn.inbound.message_id),
+            }
+        }
+    }
+}
+
+/// The messages that a turn took over, and those that a process which died had posted behind them: all of these reply to the
+/// question, since others may have spoken in between.
+pub(super) async fn parts(
+    rest: &Rest,
+    stage: &Stage,
+    turn: &Turn,
+    me: Option<UserId>,
+    is_resumed: bool,
+) -> Vec<Part> {
+    let mut parts: Vec<Part> = turn.parts.iter().map(|(_, id)| Part { id: *id, shown: None }).collect();
+    let (Stage::Channel { channel, question }, Some(me), true) = (stage, me, is_resumed) else {
+        return parts;
+    };
+    let since = posted_after(turn.inbound.received_at);
+    match rest.messages::<Message>(*channel, Page::After(since), READ).await {
+        Ok(mut messages) => {
+            messages.sort_by_key(|it| it.id);
+            let is_ours = |it: &&Message| {
+                let replies_to = it.message_reference.as_ref().and_then(|it| it.message_id);
+                it.author.id.get() == me.0 && replies_to.is_some_and(|it| it.get() == question.0)
+            };
+            for message in messages.iter().filter(is_ours) {
+                let id = MessageId(message.id.get());
+                if parts.iter().all(|it| it.id != id) {
+                    parts.push(Part { id, shown: None });
+                }
+            }
+        }
+        Err(failure) => warn!(error = %failure, "could not look what was shown before the restart"),
+    }
+    parts
+}
+
+/// The id that a message of a moment would have, a minute before: clocks differ (Discord, *Snowflakes*).
+fn posted_after(at: UnixMillis) -> MessageId {
+    const DISCORD_EPOCH_MS: i64 = 1_420_070_400_000;
+    const SLACK_MS: i64 = 60_000;
+    let ms = u64::try_from(at.0 - DISCORD_EPOCH_MS - SLACK_MS).unwrap_or(0);
+    MessageId(ms << 22)
+}
