@@ -205,7 +205,8 @@ fn of_question(
     let told = |what: &str| format!("{} ({:?}): {what}", question.titles[0], question.fate);
     let shown = answers(discord, question.channel);
     let replies = shown.iter().filter(|it| it.reply_to == Some(question.id)).count();
-    if replies > 1 {
+    // Behind the parts of an answer that is given again others may have spoken, so that its further parts reply, too.
+    if replies > 1 && question.fate != Fate::AskedAgain {
         findings.add("doubled", told(&format!("{replies} replies")));
     }
     let Some(turn) = tables.turns.get(&question.id) else {
@@ -246,7 +247,10 @@ fn of_question(
 fn is_whole(parts: &[&Shown], question: &Question, turn: &Turn, size: usize) -> Result<(), String> {
     let is_gone = question.fate == Fate::Deleted;
     let Some(first) = parts.first() else { return Err("nothing is shown".to_owned()) };
-    if first.reply_to != Some(question.id) && !is_gone || parts[1..].iter().any(|it| it.reply_to.is_some()) {
+    let is_again = question.fate == Fate::AskedAgain;
+    if first.reply_to != Some(question.id) && !is_gone
+        || parts[1..].iter().any(|it| it.reply_to.is_some()) && !is_again
+    {
         return Err("the first part, and no other, is a reply".to_owned());
     }
     let shown = parts.iter().map(|it| it.content.as_str()).collect::<Vec<_>>().join("\n");

@@ -15,6 +15,9 @@ use tokio::time::{Instant, sleep, timeout};
 const KILLS: u64 = 8;
 /// What tales are asked for with: the longest has four parts.
 const SIZE: usize = 6_000;
+/// At most so many changes that people see are waited for, and so long.
+const CHANGES: u64 = 100;
+const LONGEST: Duration = Duration::from_secs(5);
 /// A conversation with so many open questions is left alone.
 const OPEN: usize = 2;
 /// The weather while people talk, in thousandths of all calls.
@@ -33,8 +36,9 @@ const RAIN: Weather = Weather {
 /// When the program is killed.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
-    /// So long after it was connected, in the middle of an answer.
-    Talking(Duration),
+    /// So many changes that people see after it was connected, in the middle of an answer: counted, since a busy machine
+    /// is slow.
+    Talking(u64),
     /// So long after it was started.
     Starting(Duration),
     /// A message was just made, and the answer to the call was lost.
@@ -127,12 +131,13 @@ impl Run {
                 self.talk(time).await;
                 true
             }
-            Moment::Talking(time) => {
+            Moment::Talking(changes) => {
                 bot.logged("connected to Discord").await;
-                self.talk(time).await;
-                let began = Instant::now();
-                while self.streams() == 0 && began.elapsed() < Duration::from_secs(2) {
-                    self.talk(Duration::from_millis(20)).await;
+                let seen = self.home.stage.discord.watch();
+                let (before, began) = (*seen.borrow(), Instant::now());
+                let is_early = || *seen.borrow() < before + changes;
+                while (is_early() || self.streams() == 0) && began.elapsed() < LONGEST {
+                    self.talk(Duration::from_millis(5)).await;
                 }
                 true
             }
@@ -161,7 +166,7 @@ impl Run {
         let moment = match self.rng.u8(0..20) {
             0..2 => Moment::Starting(Duration::from_millis(self.rng.u64(0..400))),
             2..6 => Moment::Made,
-            _ => Moment::Talking(Duration::from_millis(self.rng.u64(0..1200))),
+            _ => Moment::Talking(self.rng.u64(0..CHANGES)),
         };
         let came = self.wait(&bot, moment).await;
         let streams = self.streams();
