@@ -109,7 +109,8 @@ impl Rooms {
         let metrics = Arc::new(Metrics::default());
         let ledger = Ledger::new(store.clone(), Arc::clone(&metrics));
         let (chat, coalesce) = (config.chat.clone(), config.router.coalesce);
-        let settings = chat::Settings { chat, coalesce, born: UnixMillis::now() };
+        let settings =
+            chat::Settings { chat, limits: config.limits.clone(), coalesce, born: UnixMillis::now() };
         let counting = Arc::clone(&metrics);
         let chat = Chat::new(router.clone(), store.clone(), counting, ledger.clone(), settings, rng.fork());
         Ok(Self { chat, router, ledger, store, metrics })

@@ -3,13 +3,17 @@
 pub mod again;
 pub mod choices;
 mod context;
+mod health;
+pub mod lacking;
 mod lanes;
+mod limits;
+mod queue;
 mod rated;
 mod running;
 mod wording;
 
 use crate::{
-    config::{ChatConfig, Footer},
+    config::{ChatConfig, Footer, LimitsConfig},
     ledger::Ledger,
     message::{
         ChannelId, ConversationId, GuildId, Inbound, Line, MessageId, Prompt, Quoted, Role, Speaker, TurnId,
@@ -26,17 +30,24 @@ use crate::{
 };
 use again::Left;
 use context::{Past, Room};
-use lanes::{LaneGuard, Lanes, NoPlace, Ticket};
+pub use health::Health;
+use lanes::{AtOnce, Caller, LaneGuard, Lanes, NoPlace, Ticket};
+use limits::{Asker, Limits};
+use queue::{Next, Queue, Rounds, Term};
 use running::{Registered, UnderWay};
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, error, info, info_span, warn};
 use wording::Why;
+pub(crate) use wording::whole_in_file;
 
 /// What people are shown, as it grows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,6 +85,8 @@ pub enum Begun {
     Duplicate,
     /// It is not answered, for the reason in this sentence.
     Refused(String),
+    /// The same, and people were told a moment ago: the sentence is for whoever waits for a word, as after a command.
+    Hushed(String),
 }
 
 /// A message on its way to an answer.
@@ -92,6 +105,14 @@ pub struct Turn {
     guard: Option<LaneGuard>,
     again: Option<Resumption>,
     registered: Registered,
+    /// How long it waits when nobody can be reached.
+    term: Term,
+    /// Whether it waits so now.
+    queued: watch::Sender<bool>,
+    /// It was queued before a restart.
+    was_queued: bool,
+    /// It could not begin in time.
+    is_late: bool,
     _running: Running,
 }
 
@@ -122,6 +143,8 @@ impl Played {
 pub struct Settings {
     /// `[chat]`
     pub chat: ChatConfig,
+    /// `[limits]`
+    pub limits: LimitsConfig,
     /// Whether identical questions in flight are asked once.
     pub coalesce: bool,
     /// When this process began: turns claimed later are its own, and not to be finished as another one's.
@@ -139,6 +162,9 @@ pub struct Chat {
     coalesce: bool,
     born: UnixMillis,
     lanes: Lanes,
+    limits: Arc<Mutex<Limits>>,
+    exempt_roles: Arc<[u64]>,
+    queue: Queue,
     under_way: UnderWay,
     rng: Arc<Mutex<fastrand::Rng>>,
 }
@@ -155,7 +181,10 @@ impl Chat {
         rng: fastrand::Rng,
     ) -> Self {
         let rng = Arc::new(Mutex::new(rng));
-        let Settings { chat, coalesce, born } = settings;
+        let Settings { chat, limits, coalesce, born } = settings;
+        let many = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        let at_once =
+            AtOnce { turns: many(limits.concurrent), of_a_person: many(limits.concurrent_per_user) };
         Self {
             router,
             store,
@@ -164,7 +193,10 @@ impl Chat {
             settings: Arc::new(chat),
             coalesce,
             born,
-            lanes: Lanes::default(),
+            lanes: Lanes::new(at_once),
+            limits: Arc::new(Mutex::new(Limits::new(&limits))),
+            exempt_roles: limits.exempt_roles.into(),
+            queue: Queue::default(),
             under_way: UnderWay::default(),
             rng,
         }
@@ -186,6 +218,12 @@ impl Chat {
     #[must_use]
     pub fn standings(&self) -> Vec<ProviderStanding> {
         self.router.standings(Instant::now())
+    }
+
+    /// Tells when a provider's standing has changed.
+    #[must_use]
+    pub fn provider_changes(&self) -> watch::Receiver<()> {
+        self.router.changes()
     }
 
     /// Whether the store takes what is written.
@@ -251,12 +289,62 @@ impl Chat {
         Ok(wording::reset(self.store.clear(ConversationId(channel), at).await?))
     }
 
-    /// Takes a message: claims it, so that it is answered once, and gets in line for its conversation.
-    pub async fn begin(&self, inbound: Inbound) -> Begun {
-        let ticket = match self.lanes.line_up(inbound.conversation(), inbound.message_id) {
+    /// Whether no limit concerns somebody with these roles.
+    #[must_use]
+    pub fn is_exempt(&self, mut roles: impl Iterator<Item = u64>) -> bool {
+        roles.any(|it| self.exempt_roles.contains(&it))
+    }
+
+    /// Takes a message: sees whether it is within the limits, gets in line for its conversation, and claims it, so that it is
+    /// answered once.
+    pub async fn begin(&self, inbound: Inbound, is_exempt: bool) -> Begun {
+        let (asker, message) = (asker(&inbound), inbound.message_id);
+        self.within_limits(asker, message, is_exempt, self.claim(inbound, is_exempt)).await
+    }
+
+    /// Begins a turn if the limits have room for it; one that did not come to be is not counted.
+    async fn within_limits(
+        &self,
+        asker: Asker,
+        claim: MessageId,
+        is_exempt: bool,
+        begin: impl Future<Output = Begun>,
+    ) -> Begun {
+        if !is_exempt {
+            let now = Instant::now();
+            let taken = self.limits().take(&asker, now);
+            if let Err(over) = taken {
+                self.metrics.refused(over.scope.as_str());
+                let is_told = self.limits().is_told(over, &asker, now);
+                return self.refuse(claim, wording::over_limit(over), is_told).await;
+            }
+        }
+        let begun = begin.await;
+        if !is_exempt && !matches!(begun, Begun::Turn(_)) {
+            self.limits().give_back(&asker);
+        }
+        begun
+    }
+
+    fn limits(&self) -> MutexGuard<'_, Limits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A message that has no place; unless it has its turn already, and was heard again.
+    async fn refuse(&self, message: MessageId, sentence: String, is_told: bool) -> Begun {
+        if !is_told {
+            return Begun::Hushed(sentence);
+        }
+        match self.store.has_turn(message).await {
+            Ok(true) => Begun::Duplicate,
+            Ok(false) | Err(_) => Begun::Refused(sentence),
+        }
+    }
+
+    async fn claim(&self, inbound: Inbound, is_exempt: bool) -> Begun {
+        let ticket = match self.place(&inbound, inbound.message_id, is_exempt).await {
             Ok(ticket) => ticket,
-            Err(NoPlace::Full) => return Begun::Refused(wording::too_many_waiting()),
-            Err(NoPlace::Taken) => return Begun::Duplicate,
+            Err(begun) => return begun,
         };
         let running = self.metrics.turn_running();
         // Three draws: a clash of 50 random bits happens once in a blue moon, three in a row never.
@@ -264,7 +352,8 @@ impl Chat {
             let id = TurnId::random(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner));
             match self.store.claim(&inbound, &id).await {
                 Ok(Claim::New) => {
-                    return Begun::Turn(Box::new(self.turn(id, inbound, Vec::new(), None, ticket, running)));
+                    let term = self.term(&inbound, inbound.received_at);
+                    return Begun::Turn(Box::new(self.turn(id, inbound, term, ticket, running)));
                 }
                 Ok(Claim::Duplicate) => return Begun::Duplicate,
                 Ok(Claim::IdTaken) => {}
@@ -278,14 +367,29 @@ impl Chat {
         Begun::Duplicate
     }
 
+    /// A place in line for who comes newly; or what becomes of them without one.
+    async fn place(&self, inbound: &Inbound, message: MessageId, is_exempt: bool) -> Result<Ticket, Begun> {
+        match self.line_up(inbound, message, is_exempt, false) {
+            Ok(ticket) => Ok(ticket),
+            Err(NoPlace::Full) => {
+                self.metrics.refused("line");
+                let is_told = self.limits().is_told_of_the_line(inbound.channel_id, Instant::now());
+                Err(self.refuse(message, wording::too_many_waiting(), is_told).await)
+            }
+            Err(NoPlace::Taken) => Err(Begun::Duplicate),
+        }
+    }
+
     /// The turns that had not ended when the process did, in line to be finished; those that are too old are closed.
     pub async fn unfinished(&self, now: UnixMillis) -> Vec<Turn> {
         let oldest = now.minus(self.settings.answer_missed);
+        let oldest_queued = now.minus(self.settings.queue_when_down);
         let found = async {
-            let expired = self.store.expire_unfinished(oldest, now).await?;
-            Ok::<_, StoreError>((expired, self.store.unfinished(oldest, self.born).await?))
+            let expired = self.store.expire_unfinished(oldest, oldest_queued, now).await?;
+            let unfinished = self.store.unfinished(oldest, oldest_queued, self.born).await?;
+            Ok::<_, StoreError>((expired, unfinished, self.store.queued().await?))
         };
-        let (expired, unfinished) = match found.await {
+        let (expired, unfinished, queued) = match found.await {
             Ok(found) => found,
             Err(failure) => {
                 error!(error = %failure, "could not look for turns that had not ended");
@@ -296,33 +400,78 @@ impl Chat {
             info!(expired, resumed = unfinished.len(), "turns had not ended when the process did");
         }
         let in_line = |it: Unfinished| {
-            let ticket = self.lanes.line_up(it.inbound.conversation(), it.inbound.message_id).ok()?;
-            Some(self.turn(it.turn, it.inbound, it.parts, it.again, ticket, self.metrics.turn_running()))
+            let ticket = self.line_up(&it.inbound, it.inbound.message_id, false, true).ok()?;
+            let (term, was_queued) = (self.term(&it.inbound, now), queued.contains(&it.turn));
+            let turn = self.turn(it.turn, it.inbound, term, ticket, self.metrics.turn_running());
+            Some(Turn { parts: it.parts, again: it.again, was_queued, ..turn })
         };
         unfinished.into_iter().filter_map(in_line).collect()
     }
 
-    fn turn(
+    fn line_up(
         &self,
-        id: TurnId,
-        inbound: Inbound,
-        parts: Vec<(u32, MessageId)>,
-        again: Option<Resumption>,
-        ticket: Ticket,
-        running: Running,
-    ) -> Turn {
+        inbound: &Inbound,
+        message: MessageId,
+        is_exempt: bool,
+        was_accepted: bool,
+    ) -> Result<Ticket, NoPlace> {
+        let caller = Caller {
+            conversation: inbound.conversation(),
+            message,
+            person: inbound.author.id,
+            circle: circle(inbound),
+            is_exempt,
+        };
+        self.lanes.line_up(caller, was_accepted, self.metrics.turn_waiting())
+    }
+
+    /// How long a question waits when nobody can be reached; it is `at` now.
+    fn term(&self, inbound: &Inbound, at: UnixMillis) -> Term {
+        Term::of(inbound, self.settings.queue_when_down, Instant::now(), at)
+    }
+
+    fn turn(&self, id: TurnId, inbound: Inbound, term: Term, ticket: Ticket, running: Running) -> Turn {
         let span = info_span!("turn", id = %id, conversation = %inbound.conversation());
         let cancel = CancellationToken::new();
         let registered = self.under_way.register(&id, &inbound, cancel.clone());
-        let ticket = Some(ticket);
-        Turn { id, inbound, parts, cancel, span, ticket, guard: None, again, registered, _running: running }
+        Turn {
+            id,
+            inbound,
+            parts: Vec::new(),
+            cancel,
+            span,
+            ticket: Some(ticket),
+            guard: None,
+            term,
+            queued: watch::Sender::new(false),
+            was_queued: false,
+            is_late: false,
+            again: None,
+            registered,
+            _running: running,
+        }
     }
 
-    /// Waits for the conversation's lane.
+    /// Waits for the conversation's lane; not longer than a command can be answered, or than anybody wants an answer.
     pub async fn enter(&self, turn: &mut Turn) {
-        if let Some(ticket) = turn.ticket.take() {
-            turn.guard = Some(ticket.enter().await);
+        let Some(ticket) = turn.ticket.take() else { return };
+        let late = async {
+            match turn.term.answer_by {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            guard = ticket.enter() => turn.guard = Some(guard),
+            () = turn.cancel.cancelled() => {}
+            () = late => turn.is_late = true,
         }
+    }
+
+    /// Waits until a conversation is held up by a turn that waits for any provider to be back. For ever, if it never is.
+    pub async fn is_put_off(&self, conversation: ConversationId) {
+        self.lanes.put_off(conversation).await;
     }
 
     /// Asks, and lets the draft grow until it is final.
@@ -332,6 +481,9 @@ impl Chat {
 
     async fn play_in_span(&self, turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
         let inbound = &turn.inbound;
+        if turn.is_late || (turn.was_queued && turn.term.is_over(Instant::now())) {
+            return queue::expired(turn, draft);
+        }
         let (history, wish, marked) = tokio::join!(
             self.history(turn),
             self.wish(inbound.channel_id, inbound.guild_id, inbound.wish.as_deref(), inbound.received_at),
@@ -346,8 +498,8 @@ impl Chat {
         });
         wish.last = turn.ask_last();
         let prompt = Arc::new(context::fit(&self.settings.system_prompt, inbound, &history, self.room()));
-        let mut story = Story::default();
-        let mut performance = self.router.play(&Ask {
+        let (mut story, mut rounds) = (Story::default(), Rounds::default());
+        let mut ask = Ask {
             prompt,
             wish,
             // Whoever asks once more does not want what is known already.
@@ -355,24 +507,34 @@ impl Chat {
             session: inbound.channel_id.0,
             server: inbound.guild_id,
             started_at: inbound.received_at,
-        });
+        };
+        let mut performance = self.router.play(&ask);
         loop {
             tokio::select! {
                 biased;
                 () = turn.cancel.cancelled() => return self.cancelled(turn, performance, draft),
                 event = performance.next() => match event {
-                    Some(Event::Attempt(attempt)) => {
+                    Some(Event::Attempt(mut attempt)) => {
+                        attempt.step = rounds.step(attempt.step);
                         self.ledger.note(&turn.id, attempt.clone());
                         story.attempts.push(attempt);
                     }
                     Some(Event::Opened { afresh, .. }) => {
-                        if afresh {
+                        if rounds.is_answered() || afresh {
                             draft.send_modify(|it| it.text.clear());
                         }
                     }
                     Some(Event::Text(text)) => draft.send_modify(|it| it.text.push_str(&text)),
                     // Nobody on Discord offers tools.
                     Some(Event::ToolCall(_)) => {}
+                    Some(Event::Ended(End::Exhausted(exhausted))) => {
+                        let given_up = (&exhausted, story.attempts.len());
+                        match self.try_later(turn, &mut ask, given_up, &mut rounds, draft).await {
+                            Next::Ask => (story, performance) = (Story::default(), self.router.play(&ask)),
+                            Next::End(played) => return played,
+                            Next::GiveUp => return self.ended(turn, End::Exhausted(exhausted), &story, draft),
+                        }
+                    }
                     Some(Event::Ended(end)) => return self.ended(turn, end, &story, draft),
                     None => return self.ended(turn, End::Exhausted(Exhausted::default()), &story, draft),
                 }
@@ -382,8 +544,7 @@ impl Chat {
 
     /// Within a server people see each other's questions anyway; a direct message is nobody else's.
     fn sharing(&self, inbound: &Inbound) -> Sharing {
-        let circle = inbound.guild_id.map_or(Circle::Channel(inbound.channel_id), Circle::Server);
-        Sharing { circle, cached: true, in_flight: self.coalesce }
+        Sharing { circle: circle(inbound), cached: true, in_flight: self.coalesce }
     }
 
     async fn history(&self, turn: &Turn) -> Vec<Past> {
@@ -410,10 +571,7 @@ impl Chat {
         for attempt in performance.cancel() {
             self.ledger.note(&turn.id, attempt);
         }
-        let mut left = Left::Untold;
-        turn.registered.is_shown();
-        draft.send_modify(|it| left = again::stopped(it, &turn.registered.stopped, turn.earlier()));
-        Played { end: Ending::Cancelled, left }
+        given_up(turn, draft)
     }
 
     fn ended(&self, turn: &Turn, end: End, story: &Story, draft: &watch::Sender<Draft>) -> Played {
@@ -491,6 +649,23 @@ impl Chat {
             }
         }
     }
+}
+
+/// Who may see each other's answers, and share what the process can bear.
+/// The turn was cancelled: whoever stopped it is named, and otherwise nobody is told anything.
+fn given_up(turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
+    let mut left = Left::Untold;
+    turn.registered.is_shown();
+    draft.send_modify(|it| left = again::stopped(it, &turn.registered.stopped, turn.earlier()));
+    Played { end: Ending::Cancelled, left }
+}
+
+fn circle(inbound: &Inbound) -> Circle {
+    inbound.guild_id.map_or(Circle::Channel(inbound.channel_id), Circle::Server)
+}
+
+fn asker(inbound: &Inbound) -> Asker {
+    Asker { person: inbound.author.id, channel: inbound.channel_id, server: inbound.guild_id }
 }
 
 /// What happened in a turn so far.
@@ -581,6 +756,17 @@ impl Chat {
 
 /// The server a message came from, for those who only need that.
 impl Turn {
+    /// Waits until the turn waits for any provider to be back. For ever, if it never does.
+    pub async fn is_queued(&self) {
+        // The sender is the turn's own.
+        let _ = self.queued.subscribe().wait_for(|it| *it).await;
+    }
+
+    /// The process ends, and this turn goes on after the next start: nobody behind it begins now.
+    pub fn leave(&self) {
+        self.guard.iter().for_each(LaneGuard::leave);
+    }
+
     /// The server, none in a DM.
     #[must_use]
     pub fn guild(&self) -> Option<GuildId> {

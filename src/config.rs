@@ -35,7 +35,7 @@ pub use settings::{
     ProviderConfig, RouterConfig, Source, Sources, StatusConfig, StoreConfig, TimeLimits,
 };
 pub use show::effective_toml;
-pub use validate::{require_providers, validate, warnings};
+pub use validate::{require_providers, validate};
 pub use values::{
     Footer, HedgeAfter, Kind, LogFormat, OnBrokenStream, Price, Rate, RegisterCommands, RespondTo,
     StallTimeout, Strategy, TrainsOnData,
@@ -63,7 +63,7 @@ pub struct Loaded {
     pub config: Config,
     /// The file that was read; none when there is none.
     pub file: Option<PathBuf>,
-    /// Settings that have no effect yet, and keys that were kept back.
+    /// Keys that were kept back.
     pub warnings: Vec<Problem>,
     /// What else an operator may like to know, each a sentence without its full stop.
     pub notes: Vec<String>,
@@ -125,7 +125,7 @@ fn assemble(file: Option<(&Path, &str)>, env: &Env) -> Result<Loaded, Problems> 
     if !problems.is_empty() {
         return Err(Problems::sorted(problems));
     }
-    let warnings = warnings(&config).into_iter().chain(kept_back).map(placed).collect();
+    let warnings = kept_back.into_iter().map(placed).collect();
     Ok(Loaded { config, file: file.map(|(path, _)| path.to_owned()), warnings, notes })
 }
 

@@ -1,12 +1,15 @@
 //! The front door: takes what the gateway tells, and sees to it that each message and command gets its answer.
 
+mod access;
 mod buttons;
 mod commands;
 mod events;
 mod gateway;
 mod inbound;
 mod outbound;
+mod permissions;
 mod places;
+mod presence;
 mod pressed;
 pub mod rest;
 mod resumed;
@@ -17,10 +20,11 @@ use crate::{
     config::{ChatConfig, RegisterCommands},
     message::{ChannelId, GuildId, Inbound, MessageId, Place, Quoted, Trigger, UnixMillis, UserId},
 };
+pub use access::missing_in;
 use commands::Command;
 pub use gateway::GatewayFailure;
 use inbound::Verdict;
-use outbound::{Delivery, Pace, Stage};
+use outbound::{Delivery, Pace, Pacers, Stage};
 use places::{Places, Whereabouts};
 use rest::{ApplicationId, Hook, InteractionId, Rest};
 use secrecy::SecretString;
@@ -72,6 +76,7 @@ struct Inner {
     rest: Rest,
     settings: Settings,
     places: Places,
+    pacers: Pacers,
     me: SetOnce<UserId>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -97,6 +102,7 @@ impl Door {
             rest,
             settings,
             places: Places::default(),
+            pacers: Pacers::default(),
             me: SetOnce::new(),
             tasks,
             closing,
@@ -132,20 +138,29 @@ impl Door {
                 trigger
             }
         };
+        if !self.may_answer(&message) {
+            return;
+        }
         let Some(mut inbound) = inbound::read(&message, me, &here, trigger, received_at) else { return };
         if let Some(opening) = &mut inbound.opening {
             opening.starter = self.starter(&inbound.message_id, inbound.channel_id, &here, me).await;
         }
         let stage = Stage::Channel { channel: inbound.channel_id, question: inbound.message_id };
-        self.take(inbound, stage).await;
+        let roles = message.member.iter().flat_map(|it| &it.roles).map(|it| it.get());
+        self.take(inbound, self.inner.chat.is_exempt(roles), stage).await;
     }
 
-    /// Claims the message and answers it in a task of its own.
-    async fn take(&self, inbound: Inbound, stage: Stage) {
-        match self.inner.chat.begin(inbound).await {
+    /// Claims the message and answers it in a task of its own. `is_exempt`: no limit concerns whoever asks.
+    async fn take(&self, inbound: Inbound, is_exempt: bool, stage: Stage) {
+        match self.inner.chat.begin(inbound, is_exempt).await {
             Begun::Turn(turn) => self.answer(turn, stage, false),
             Begun::Duplicate => debug!("a message was heard again and is not answered twice"),
             Begun::Refused(sentence) => self.say(&stage, &sentence).await,
+            Begun::Hushed(sentence) => match &stage {
+                Stage::Channel { .. } => debug!("a message is not answered, and people were told so before"),
+                // It was announced that something comes.
+                Stage::Interaction(_) => self.say(&stage, &sentence).await,
+            },
         }
     }
 
@@ -155,14 +170,18 @@ impl Door {
     }
 
     async fn serve_turn(&self, mut turn: Box<Turn>, stage: Stage, is_resumed: bool) {
-        let Inner { chat, rest, settings, hang_up, .. } = &*self.inner;
-        let cancel = turn.cancel.clone();
+        let Inner { chat, rest, settings, closing, hang_up, .. } = &*self.inner;
+        let conversation = turn.inbound.conversation();
+        // Nobody waits for the end of an outage before the process ends.
+        let put_off = async {
+            closing.cancelled().await;
+            chat.is_put_off(conversation).await;
+        };
         tokio::select! {
             biased;
             () = chat.enter(&mut turn) => {}
             () = hang_up.cancelled() => return,
-            // Whoever was stopped need not wait: it is only said.
-            () = cancel.cancelled() => {}
+            () = put_off => return,
         }
         let turn = &*turn;
         let before = async {
@@ -182,7 +201,9 @@ impl Door {
             () = hang_up.cancelled() => return,
             before = before => before,
         };
-        let pace = Pace { edit_interval: settings.chat.edit_interval };
+        let (edit_interval, max_parts) = (settings.chat.edit_interval, settings.chat.max_parts as usize);
+        let (trusted_links, pacer) = (&*settings.chat.trusted_links, stage.pacer(&self.inner.pacers));
+        let pace = Pace { edit_interval, max_parts, trusted_links, pacer };
         let (draft, shown) = watch::channel(crate::chat::Draft::default());
         let noted = |part, message| chat.note_part(&turn.id, part, message);
         let delivery =
@@ -205,10 +226,15 @@ impl Door {
             turn.cancel.cancel();
             std::future::pending::<()>().await;
         };
+        let queued = async {
+            closing.cancelled().await;
+            turn.is_queued().await;
+        };
         let (played, delivered) = tokio::select! {
             biased;
             ended = both => ended,
             () = watched => return,
+            () = queued => return turn.leave(),
         };
         match delivered {
             Ok(()) if hang_up.is_cancelled() && played.is_cancelled() => {} // It is finished after the next start.
@@ -280,7 +306,10 @@ impl Door {
         let token = SecretString::from(it.token.clone());
         let response = match &command {
             Command::Ask { private, .. } => commands::announced(*private),
-            other => commands::privately(&commands::answer(&self.inner.chat, &it, other, at).await),
+            other => {
+                let lacking = if *other == Command::Status { self.lacking(&it) } else { String::new() };
+                commands::privately(&(commands::answer(&self.inner.chat, &it, other, at).await + &lacking))
+            }
         };
         if let Err(failure) = rest.respond(InteractionId(it.id.get()), &token, &response).await {
             warn!(error = %failure, command = it.data.name, "a command could not be answered");
@@ -289,7 +318,9 @@ impl Door {
         if let Command::Ask { prompt, provider, private } = command {
             let (id, application) = (MessageId(it.id.get()), ApplicationId(it.application_id.get()));
             let stage = Stage::Interaction(Hook { application, token, is_ephemeral: private });
-            self.take(self.asked(&it, id, prompt, provider, at).await, stage).await;
+            let roles = it.member.iter().flat_map(|it| &it.roles).map(|it| it.get());
+            let is_exempt = self.inner.chat.is_exempt(roles);
+            self.take(self.asked(&it, id, prompt, provider, at).await, is_exempt, stage).await;
         }
     }
 

@@ -43,6 +43,12 @@ struct EndLabels {
     end: &'static str,
 }
 
+/// `{why}`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RefusedLabels {
+    why: &'static str,
+}
+
 /// `{event}`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct EventLabels {
@@ -65,6 +71,9 @@ pub struct Metrics {
     provider_ready: Family<ProviderLabels, Gauge>,
     gateway: Family<EventLabels, Counter>,
     turns_running: Gauge,
+    turns_waiting: Gauge,
+    turns_queued: Gauge,
+    refused: Family<RefusedLabels, Counter>,
     events_in_hand: Gauge,
     rows_lost: Counter,
     /// Each provider's name, once: a label costs no memory for every call.
@@ -92,12 +101,16 @@ impl Default for Metrics {
             provider_ready: Family::default(),
             gateway: Family::default(),
             turns_running: Gauge::default(),
+            turns_waiting: Gauge::default(),
+            turns_queued: Gauge::default(),
+            refused: Family::default(),
             events_in_hand: Gauge::default(),
             rows_lost: Counter::default(),
             names: RwLock::default(),
             api_requests: Family::default(),
             api_streams_broken: Counter::default(),
         };
+        metrics.register_lines();
         let registry = &mut metrics.registry;
         registry.register("attempts", "Calls to providers by how they ended", metrics.attempts.clone());
         registry.register("attempt_failures", "Failed calls to providers by class", metrics.failures.clone());
@@ -140,6 +153,35 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Those who wait, and those who may not.
+    fn register_lines(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("turns_waiting", "Turns in line, of those under way", self.turns_waiting.clone());
+        registry.register(
+            "turns_queued",
+            "Turns that wait for any provider to be back, of those under way",
+            self.turns_queued.clone(),
+        );
+        registry.register("refused", "Messages that were not answered, by why", self.refused.clone());
+    }
+
+    /// Counts a message that is not answered: a limit was reached (`person`, `channel`, `server`), or the line is full (`line`).
+    pub fn refused(&self, why: &'static str) {
+        self.refused.get_or_create(&RefusedLabels { why }).inc();
+    }
+
+    /// A turn is in line; it is counted as waiting while the guard lives.
+    pub fn turn_waiting(&self) -> Waiting {
+        self.turns_waiting.inc();
+        Waiting(self.turns_waiting.clone())
+    }
+
+    /// A turn waits until any provider is back; it is counted as queued while the guard lives.
+    pub fn turn_queued(&self) -> Waiting {
+        self.turns_queued.inc();
+        Waiting(self.turns_queued.clone())
+    }
+
     /// Counts a call.
     pub fn attempt(&self, attempt: &Attempt) {
         let provider = self.name(&attempt.provider);
@@ -191,10 +233,11 @@ impl Metrics {
         self.api_streams_broken.inc();
     }
 
-    /// Whether no event is in hand and no turn is running.
+    /// Whether no event is in hand and no turn is running: those under way all wait for a provider to be back, or for those who do.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.events_in_hand.get() == 0 && self.turns_running.get() == 0
+        let waiting = self.turns_waiting.get() + self.turns_queued.get();
+        self.events_in_hand.get() == 0 && self.turns_running.get() <= waiting
     }
 
     /// A turn begins; it is counted as running while the guard lives.
@@ -227,6 +270,17 @@ impl Metrics {
 #[must_use]
 #[derive(Debug)]
 pub struct Running(Gauge);
+
+/// Counts something as waiting while it lives.
+#[must_use]
+#[derive(Debug)]
+pub struct Waiting(Gauge);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {

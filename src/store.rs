@@ -15,6 +15,7 @@ mod lessons;
 mod open;
 mod pins;
 mod prune;
+mod queue;
 mod reliability;
 mod rests;
 #[cfg(test)]

@@ -82,16 +82,22 @@ impl Stage {
         }
     }
 
-    /// The script's settings, with each `#name` of a channel or forum that is there replaced by its id.
+    /// The script's settings, with each `#name` of a channel or forum that is there replaced by its id, and each `@name` of a
+    /// role.
     #[must_use]
     pub fn config(&self, script: &Script) -> Vec<(String, String)> {
         let mut places = self.discord.places();
         // A longer name first, so that `#help-me` is not taken for `#help`.
         places.sort_by_key(|place| std::cmp::Reverse(place.name.len()));
         let resolve = |value: &str| {
-            places.iter().filter(|place| place.parent.is_none()).fold(value.to_owned(), |value, place| {
-                value.replace(&format!("#{}", place.name), &place.id.to_string())
-            })
+            let value = places
+                .iter()
+                .filter(|place| place.parent.is_none())
+                .fold(value.to_owned(), |value, place| {
+                    value.replace(&format!("#{}", place.name), &place.id.to_string())
+                });
+            let roles = self.discord.roles();
+            roles.iter().fold(value, |value, (name, id)| value.replace(&format!("@{name}"), &id.to_string()))
         };
         script.config.iter().map(|(key, value)| (key.clone(), resolve(value))).collect()
     }

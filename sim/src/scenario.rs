@@ -35,7 +35,7 @@
 //!
 //! A comment begins with `//` at the beginning of a line, or with two spaces and `//` behind something that is not said by a
 //! person. The words for providers are in `providers/behaviour.rs`, those for calls of Discord in `discord/rest/routes.rs`.
-//! A `#name` in a `config` line stands for that channel's id.
+//! A `#name` in a `config` line stands for that channel's id, and `@Moderators` for the moderators' role.
 
 mod faults;
 mod parse;

@@ -5,7 +5,7 @@
 //! What is remembered is what can be read. **The limits.** Only the asker and moderators may; what points at a question
 //! (a quote, a post's title) is looked up anew, since it was not kept.
 
-use super::{Begun, Chat, Draft, Turn, running::Stopped, wording::pressed as wording};
+use super::{Begun, Chat, Draft, Turn, limits::Asker, running::Stopped, wording::pressed as wording};
 pub use crate::store::{Asked, Press};
 use crate::{
     chat::Buttons,
@@ -28,6 +28,8 @@ pub struct Presser {
     pub user: Speaker,
     /// Whether they may act for others here.
     pub is_moderator: bool,
+    /// Whether no limit concerns them.
+    pub is_exempt: bool,
 }
 
 impl Presser {
@@ -111,10 +113,17 @@ impl Chat {
     }
 
     /// Begins the turn that asks once more: claims the press, and gets in line for the conversation.
-    pub async fn begin_again(&self, asked: &Asked, press: &Press<'_>) -> Begun {
+    pub async fn begin_again(&self, asked: &Asked, press: &Press<'_>, by: &Presser) -> Begun {
+        let asker = Asker { person: by.user.id, ..super::asker(press.question) };
+        let claim = self.claim_again(asked, press, by.is_exempt);
+        self.within_limits(asker, press.id, by.is_exempt, claim).await
+    }
+
+    async fn claim_again(&self, asked: &Asked, press: &Press<'_>, is_exempt: bool) -> Begun {
         let inbound = press.question;
-        let Ok(ticket) = self.lanes.line_up(inbound.conversation(), press.id) else {
-            return Begun::Refused(super::wording::too_many_waiting());
+        let ticket = match self.place(inbound, press.id, is_exempt).await {
+            Ok(ticket) => ticket,
+            Err(begun) => return begun,
         };
         let running = self.metrics.turn_running();
         // As for a message: a clash of random bits does not happen three times in a row.
@@ -131,8 +140,9 @@ impl Chat {
                         earlier: asked.earlier.clone(),
                         is_hooked: press.is_hooked,
                     };
-                    let turn = self.turn(id, inbound.clone(), parts, Some(again), ticket, running);
-                    return Begun::Turn(Box::new(turn));
+                    let term = self.term(inbound, inbound.received_at);
+                    let turn = self.turn(id, inbound.clone(), term, ticket, running);
+                    return Begun::Turn(Box::new(Turn { parts, again: Some(again), ..turn }));
                 }
                 Ok(Claim::Duplicate) => return Begun::Duplicate,
                 Ok(Claim::IdTaken) => {}

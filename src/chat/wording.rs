@@ -1,6 +1,7 @@
 //! Every sentence that the bot itself says, so that it speaks with one voice.
 
 pub(crate) mod pressed;
+mod waiting;
 
 use crate::{
     message::{TurnId, UnixMillis},
@@ -8,6 +9,13 @@ use crate::{
     router::{Exhausted, ProviderStanding, roster::Standing},
 };
 use std::{collections::BTreeSet, fmt::Write, time::Duration};
+pub(crate) use waiting::{expired, notice, over_limit};
+
+/// The last line below the beginning of an answer that is too long for messages: where the rest is, and the footer.
+pub(crate) fn whole_in_file(footer: Option<&str>) -> String {
+    let footer = footer.map(|it| format!(" · {}", it.trim_start_matches("-# "))).unwrap_or_default();
+    format!("-# this is the beginning; the whole answer is in the file{footer}")
+}
 
 /// Why somebody else answered, in a footer: follows the provider's name.
 pub(crate) fn because(failure: Failure) -> &'static str {

@@ -3,11 +3,13 @@
 use super::{Exit, health::Health};
 use crate::{
     app,
+    chat::lacking::{Effect, Lacking},
     config::{self, Config, Env, Loaded, ProviderConfig, TrainsOnData},
     discord::{
-        GatewayFailure,
-        rest::{Application, RestError},
+        GatewayFailure, missing_in,
+        rest::{Application, Rest, RestError},
     },
+    message::{ChannelId, UserId},
     store::Store,
 };
 use futures::future::join_all;
@@ -185,18 +187,51 @@ async fn discord(config: &Config, env: &Env, offline: bool, found: &mut Findings
         let rest = app::rest(config, &token, fastrand::Rng::new()).map_err(|failure| failure.to_string())?;
         let me = rest.me().await.map_err(|failure| refused(config, &failure))?;
         let application = rest.application().await.map_err(|failure| refused(config, &failure))?;
-        Ok::<_, String>((me, application))
+        Ok::<_, String>((rest, me, application))
     };
     match asked.await {
-        Ok((me, application)) => {
+        Ok((rest, me, application)) => {
             found.good.push(format!("Discord: the token is that of {}", me.username));
             intents(config, &application, found);
+            channels(config, &rest, me.id, found).await;
             found.invite = Some(format!(
                 "https://discord.com/oauth2/authorize?client_id={}&scope=bot+applications.commands&permissions={INVITE_PERMISSIONS}",
                 application.id.0
             ));
         }
         Err(problem) => found.problems.push(problem),
+    }
+}
+
+/// Whether the bot may answer in the channels and forums that are set.
+async fn channels(config: &Config, rest: &Rest, me: UserId, found: &mut Findings) {
+    let set = [("chat.channels", &config.chat.channels), ("chat.forums", &config.chat.forums)];
+    for (setting, id) in set.into_iter().flat_map(|(setting, ids)| ids.iter().map(move |id| (setting, *id))) {
+        match missing_in(rest, me, ChannelId(id)).await {
+            Ok(missing) if missing.is_empty() => {
+                found.good.push(format!("Discord: the bot may answer in channel {id} of {setting}"));
+            }
+            Ok(missing) => {
+                for Lacking { names, effect, .. } in missing {
+                    let line = format!(
+                        "Discord: the bot lacks the permission {names} in channel {id} of {setting}, {}. Allow it in the \
+                         channel's settings (Permissions)",
+                        effect.words()
+                    );
+                    if effect == Effect::NoAnswers {
+                        found.problems.push(line);
+                    } else {
+                        found.warnings.push(line);
+                    }
+                }
+            }
+            Err(RestError::NotFound { .. }) => found.problems.push(format!(
+                "Discord: there is no channel {id} as {setting} says. Take it out, or put the right id in"
+            )),
+            Err(failure) => found
+                .warnings
+                .push(format!("Discord: could not look at channel {id} of {setting}: {failure}")),
+        }
     }
 }
 

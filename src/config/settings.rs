@@ -161,6 +161,8 @@ pub struct LimitsConfig {
     pub per_server: Option<Rate>,
     /// Turns of one person that may run at once.
     pub concurrent_per_user: u32,
+    /// Turns that may run at once in all.
+    pub concurrent: u32,
     /// Roles that no limit concerns.
     #[serde(with = "ids")]
     pub exempt_roles: Vec<u64>,
@@ -173,6 +175,7 @@ impl Default for LimitsConfig {
             per_channel: None,
             per_server: None,
             concurrent_per_user: 1,
+            concurrent: 256, // at five seconds an answer as many turns a second as Discord lets a bot post messages
             exempt_roles: Vec::new(),
         }
     }

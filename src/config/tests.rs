@@ -508,37 +508,6 @@ fn servers_that_others_reach_need_a_key() {
 }
 
 #[test]
-fn settings_without_effect_are_told() {
-    let toml = "[limits]\nper_user = \"off\"\nper_channel = \"3/10s\"\n[router]\ncoalesce = true\ncache = { entries = 0 }\n";
-    check(
-        &format!("{toml}{MINIMAL}daily_budget = 5\nprice = {{ input = 1.0, output = 2.0 }}\n"),
-        &[],
-        &expect![[r#"
-            per_user = "off"
-            per_channel = "3/10s"
-            cache = { entries = 0, ttl = "10m" }
-            [[providers]]
-            name = "openai"
-            vendor = "openai"
-            kind = "openai"
-            base_url = "https://api.openai.com/v1"
-            api_key_env = "OPENAI_API_KEY"
-            model = "gpt-4o-mini"
-            weight = 1
-            max_concurrent = 64
-            context_window = 128000
-            price = { input = 1.0, output = 2.0 }
-            daily_budget = 5.0
-            trains_on_data = false
-            warning: bot.toml:2: `limits.per_user` has no effect yet in this version
-            Remove it, or leave it for a later version.
-            warning: bot.toml:3: `limits.per_channel` has no effect yet in this version
-            Remove it, or leave it for a later version.
-        "#]],
-    );
-}
-
-#[test]
 fn values_arrive_as_they_were_meant() {
     let toml = "\u{feff}[discord]\nregister_commands = [1234567890123456789, \"18446744073709551615\"]\n[limits]\nper_server = \"100/1h\"\n\
         [router]\nhealth_check = \"off\"\nhedge_budget = 0.2_5\nattempts_per_provider = 0x1_0\n[status]\nlisten = \"off\"\n";
@@ -750,4 +719,31 @@ fn the_file_that_was_named_must_be_there() {
 fn an_environment_shows_its_names_only() {
     let env: Env = [("DISCORD_TOKEN", "verysecret")].into_iter().collect();
     assert_eq!(format!("{env:?}"), r#"{"DISCORD_TOKEN"}"#);
+}
+
+#[test]
+fn limits_and_prices_are_shown_as_they_are_written() {
+    let toml = "[limits]\nper_user = \"off\"\nper_channel = \"3/10s\"\n[router]\ncoalesce = true\ncache = { entries = 0 }\n";
+    check(
+        &format!("{toml}{MINIMAL}daily_budget = 5\nprice = {{ input = 1.0, output = 2.0 }}\n"),
+        &[],
+        &expect![[r#"
+            per_user = "off"
+            per_channel = "3/10s"
+            cache = { entries = 0, ttl = "10m" }
+            [[providers]]
+            name = "openai"
+            vendor = "openai"
+            kind = "openai"
+            base_url = "https://api.openai.com/v1"
+            api_key_env = "OPENAI_API_KEY"
+            model = "gpt-4o-mini"
+            weight = 1
+            max_concurrent = 64
+            context_window = 128000
+            price = { input = 1.0, output = 2.0 }
+            daily_budget = 5.0
+            trains_on_data = false
+        "#]],
+    );
 }

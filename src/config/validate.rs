@@ -5,7 +5,7 @@ use super::{
     extras,
     problem::Problem,
     secrets::is_variable_name,
-    settings::{ChatConfig, Config, LimitsConfig, ProviderConfig, RouterConfig},
+    settings::{ChatConfig, Config, ProviderConfig, RouterConfig},
     values::{HedgeAfter, StallTimeout},
     vendors::Vendor,
     words::nearest,
@@ -26,6 +26,7 @@ pub fn validate(config: &Config) -> Vec<Problem> {
     discord(config, &mut found);
     chat(&config.chat, &mut found);
     found.least("limits.concurrent_per_user", config.limits.concurrent_per_user, 1);
+    found.least("limits.concurrent", config.limits.concurrent, 1);
     router(&config.router, &mut found);
     order(config, &mut found);
     for (index, provider) in config.providers.iter().enumerate() {
@@ -35,30 +36,6 @@ pub fn validate(config: &Config) -> Vec<Problem> {
     servers(config, &mut found);
     log_level(&config.log.level, &mut found);
     found.0
-}
-
-/// Settings that this version knows and does not follow yet: nobody should have to find that out by trying.
-#[must_use]
-pub fn warnings(config: &Config) -> Vec<Problem> {
-    let usual = Config::default();
-    let limits = &config.limits;
-    let LimitsConfig { per_user, per_channel, per_server, concurrent_per_user, exempt_roles } = &usual.limits;
-    let idle = vec![
-        ("chat.max_parts".to_owned(), config.chat.max_parts != usual.chat.max_parts),
-        ("chat.burst".to_owned(), config.chat.burst != usual.chat.burst),
-        ("chat.queue_when_down".to_owned(), config.chat.queue_when_down != usual.chat.queue_when_down),
-        ("chat.trusted_links".to_owned(), config.chat.trusted_links != usual.chat.trusted_links),
-        ("limits.per_user".to_owned(), limits.per_user != *per_user),
-        ("limits.per_channel".to_owned(), limits.per_channel != *per_channel),
-        ("limits.per_server".to_owned(), limits.per_server != *per_server),
-        ("limits.concurrent_per_user".to_owned(), limits.concurrent_per_user != *concurrent_per_user),
-        ("limits.exempt_roles".to_owned(), limits.exempt_roles != *exempt_roles),
-    ];
-    let warning = |key: String| {
-        let message = format!("`{key}` has no effect yet in this version");
-        Problem::new(key, message, "Remove it, or leave it for a later version.")
-    };
-    idle.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| warning(key)).collect()
 }
 
 /// Without a provider there is nobody to answer: for the commands that need one.

@@ -2,13 +2,14 @@
 
 use super::{
     Door, commands,
+    presence::Presence,
     rest::{self, ApplicationId, InteractionId},
 };
 use crate::message::{ChannelId, GuildId, UserId};
 use secrecy::SecretString;
 use serenity::all::{
-    Context, EventHandler, Guild, GuildChannel, Interaction, Message, PartialGuildChannel, Ready,
-    ResumedEvent,
+    Context, EventHandler, Guild, GuildChannel, GuildMemberUpdateEvent, Interaction, Member, Message,
+    PartialGuild, PartialGuildChannel, Ready, ResumedEvent, Role, RoleId, UnavailableGuild,
 };
 use tracing::{debug, info};
 
@@ -25,13 +26,15 @@ fn known(channel: &GuildChannel) -> rest::Channel {
         available_tags: tags.map(|it| rest::Tag { id: it.id.to_string(), name: it.name.clone() }).collect(),
         owner_id: None,
         last_message_id: None,
-        thread_metadata: None,
+        thread_metadata: channel
+            .thread_metadata
+            .map(|it| rest::ThreadState { archived: it.archived, locked: it.locked }),
     }
 }
 
 #[serenity::async_trait]
 impl EventHandler for Door {
-    async fn ready(&self, _: Context, ready: Ready) {
+    async fn ready(&self, context: Context, ready: Ready) {
         let _in_hand = self.inner.chat.metrics().gateway_event("ready");
         let _ = self.inner.me.set(UserId(ready.user.id.get()));
         info!(
@@ -41,6 +44,8 @@ impl EventHandler for Door {
             ready.user.name
         );
         self.inner.is_connected.send_replace(true);
+        let (activity, status) = Presence::now(&self.inner.chat).parts();
+        context.set_presence(activity, status);
         // serenity runs each event in a task of its own, so that nobody waits for this.
         self.arrive(ApplicationId(ready.application.id.get())).await;
     }
@@ -74,20 +79,24 @@ impl EventHandler for Door {
     }
 
     async fn guild_create(&self, _: Context, guild: Guild, _: Option<bool>) {
+        self.inner.places.rights.learn_server(&guild);
         for channel in guild.channels.values().chain(&guild.threads) {
             self.inner.places.learn(known(channel));
         }
     }
 
     async fn channel_create(&self, _: Context, channel: GuildChannel) {
+        self.inner.places.rights.learn_channel(&channel);
         self.inner.places.learn(known(&channel));
     }
 
     async fn channel_update(&self, _: Context, _: Option<GuildChannel>, new: GuildChannel) {
+        self.inner.places.rights.learn_channel(&new);
         self.inner.places.learn(known(&new));
     }
 
     async fn channel_delete(&self, _: Context, channel: GuildChannel, _: Option<Vec<Message>>) {
+        self.inner.places.rights.forget_channel(ChannelId(channel.id.get()));
         self.inner.places.forget(ChannelId(channel.id.get()));
     }
 
@@ -101,5 +110,42 @@ impl EventHandler for Door {
 
     async fn thread_delete(&self, _: Context, thread: PartialGuildChannel, _: Option<GuildChannel>) {
         self.inner.places.forget(ChannelId(thread.id.get()));
+    }
+
+    async fn guild_update(&self, _: Context, _: Option<Guild>, new: PartialGuild) {
+        self.inner.places.rights.learn_owner(&new);
+    }
+
+    async fn guild_delete(&self, _: Context, gone: UnavailableGuild, _: Option<Guild>) {
+        // One that is only unavailable comes back, and tells everything again.
+        self.inner.places.rights.forget_server(GuildId(gone.id.get()));
+    }
+
+    async fn guild_role_create(&self, _: Context, new: Role) {
+        self.inner.places.rights.learn_role(&new);
+    }
+
+    async fn guild_role_update(&self, _: Context, _: Option<Role>, new: Role) {
+        self.inner.places.rights.learn_role(&new);
+    }
+
+    async fn guild_role_delete(
+        &self,
+        _: Context,
+        guild: serenity::all::GuildId,
+        gone: RoleId,
+        _: Option<Role>,
+    ) {
+        self.inner.places.rights.forget_role(GuildId(guild.get()), gone.get());
+    }
+
+    async fn guild_member_update(
+        &self,
+        _: Context,
+        _: Option<Member>,
+        _: Option<Member>,
+        event: GuildMemberUpdateEvent,
+    ) {
+        self.inner.places.rights.learn_member(&event);
     }
 }

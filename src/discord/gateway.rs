@@ -1,6 +1,6 @@
 //! The connection to Discord: where it is, whether it is up, and why it can't be served.
 
-use super::{Door, rest::RestError};
+use super::{Door, presence, rest::RestError};
 use secrecy::{ExposeSecret, SecretString};
 use serenity::{
     client::{Client, ClientBuilder},
@@ -68,6 +68,7 @@ impl Door {
     /// The token or the intents are refused, or Discord can't be reached at the start.
     pub async fn serve(self, token: &SecretString) -> Result<(), GatewayFailure> {
         let (closing, is_connected) = (self.inner.closing.clone(), self.inner.is_connected.clone());
+        let chat = self.inner.chat.clone();
         let (mut client, shard_count) = tokio::select! {
             biased;
             () = closing.cancelled() => return Ok(()),
@@ -84,6 +85,7 @@ impl Door {
                 Err(failure) => Err(GatewayFailure::Ended(failure.to_string())),
             },
             never = watch_shards(&shards, &is_connected) => match never {},
+            never = presence::keep(&chat, &shards) => match never {},
             // Before the first connection `start_shards` would not return after a shutdown, so it is not waited for.
             () = closing.cancelled() => {
                 let _ = timeout(GOODBYE_LIMIT, shards.shutdown_all()).await;

@@ -1,41 +1,52 @@
 //! Shows a growing draft as messages: typing, the first post, edits at a pace, splitting, and an end that is never lost.
 //!
 //! **The problem.** A model speaks fifty times a second, Discord takes about one edit a second, and an edit that waits in a
-//! queue shows old text. **The rule.** Nothing is queued: when the last request has returned and the pace allows, the newest
-//! text is shown. One request at a time for a reply; nothing is sent that is shown already. The end is shown at once, and if
-//! an edit can't be made it is posted as a new message. **The limits.** What Discord refuses for good (no permission, the
-//! channel is gone) ends the turn, so that nobody pays for text that nobody can see.
+//! queue shows old text. **The rule.** Nothing is queued: a reply waits for its turn, and then shows what is newest. One request
+//! at a time for a reply; nothing is sent that is shown already. An answer that is there at once is posted whole. The end waits
+//! for no pace, and if an edit can't be made it is posted as a new message. **The limits.** What Discord refuses for good (no
+//! permission, the channel is gone, the thread is closed) ends the turn, so that nobody pays for text that nobody can see.
+
+mod pacer;
+mod plan;
 
 use super::{
     buttons,
     pressed::UNKNOWN_MESSAGE,
-    rest::{Body, Hook, Rest, RestError},
+    rest::{Body, File, Hook, NO_REPLIES, Permit, Rest, RestError, Target, Urgency},
     text,
 };
 use crate::{
     chat::{Buttons, Draft},
     message::{ChannelId, MessageId, TurnId},
 };
-use std::{future::Future, time::Duration};
+pub(crate) use pacer::{Pacer, Pacers};
+use plan::Step;
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
-/// Discord's limit for a message, in UTF-16 units.
-const LIMIT: usize = 2000;
 /// Nothing is typed for answers that come at once.
 const TYPING_AFTER: Duration = Duration::from_millis(150);
 /// Discord shows "is typing" for ten seconds.
 const TYPING_EVERY: Duration = Duration::from_secs(8);
+/// Typing that arrives behind the post would stay for ten seconds; but the post waits no longer than this for it.
+const TYPING_ENDS_WITHIN: Duration = Duration::from_millis(250);
 /// A notification shows the first post as it is at that moment: some words, not a syllable.
 const USEFUL_CHARS: usize = 24;
 /// But nobody waits longer than this for the first words to become more.
 const USEFUL_WITHIN: Duration = Duration::from_millis(300);
-/// A live post or edit that takes longer is given up; the next one shows newer text anyway.
+/// An answer that came in one go has its end a moment later, and is worth one post instead of a post and an edit.
+const WHOLE_WITHIN: Duration = Duration::from_millis(3);
+/// A live post or edit that waits longer for its turn looks again what is to be done.
 const LIVE_LIMIT: Duration = Duration::from_secs(10);
+/// How long the one try of a live post or edit may take: the end has to wait for it.
+const LIVE_TRY: Duration = Duration::from_secs(5);
 /// The end of an answer is worth waiting for.
 const FINAL_LIMIT: Duration = Duration::from_secs(60);
+/// The name of the file with an answer that is too long for messages.
+const FILE_NAME: &str = "answer.md";
 
 /// Where a reply is shown.
 #[derive(Clone, Debug)]
@@ -51,6 +62,17 @@ pub(crate) enum Stage {
     Interaction(Hook),
 }
 
+impl Stage {
+    /// The pacer of those who share Discord's limit for edits with this reply.
+    pub(crate) fn pacer(&self, pacers: &Pacers) -> Arc<Pacer> {
+        match self {
+            Self::Channel { channel, .. } => pacers.of(*channel),
+            // Each interaction has a limit of its own.
+            Self::Interaction(_) => Arc::default(),
+        }
+    }
+}
+
 /// A message of the reply.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
@@ -64,13 +86,21 @@ pub(crate) struct Part {
 pub(crate) struct Shown {
     pub(crate) text: String,
     pub(crate) buttons: Buttons,
+    /// The whole answer is below it as a file.
+    pub(crate) has_file: bool,
 }
 
 /// How a reply is shown.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    /// The least time between two edits of the growing text.
+#[derive(Clone, Debug)]
+pub(crate) struct Pace<'a> {
+    /// The least time between two edits of growing texts in a channel.
     pub(crate) edit_interval: Duration,
+    /// The most messages.
+    pub(crate) max_parts: usize,
+    /// Hosts whose links are shown as the model wrote them.
+    pub(crate) trusted_links: &'a [String],
+    /// Whom it shares its edits with.
+    pub(crate) pacer: Arc<Pacer>,
 }
 
 /// A reply being shown.
@@ -78,7 +108,7 @@ pub(crate) struct Delivery<'a, Noted> {
     rest: &'a Rest,
     stage: &'a Stage,
     turn: &'a TurnId,
-    pace: Pace,
+    pace: Pace<'a>,
     parts: Vec<Part>,
     /// Posts made so far, for their nonces: a repeated post must have the same, a new one another.
     posts: usize,
@@ -86,6 +116,12 @@ pub(crate) struct Delivery<'a, Noted> {
     is_doubtful: bool,
     /// Others may have spoken since: every part that is posted replies to the question, not only the first.
     is_far: bool,
+    /// The messages could not be edited, and the answer is posted anew.
+    is_anew: bool,
+    /// Discord does not let the bot point at the question.
+    is_loose: bool,
+    /// The reply's own next edit comes not before this.
+    not_before: Option<Instant>,
     noted: Noted,
 }
 
@@ -100,13 +136,26 @@ where
         rest: &'a Rest,
         stage: &'a Stage,
         turn: &'a TurnId,
-        pace: Pace,
+        pace: Pace<'a>,
         before: Option<Vec<Part>>,
         noted: Noted,
     ) -> Self {
         let is_doubtful = before.is_some();
         let parts = before.unwrap_or_default();
-        Self { rest, stage, turn, pace, posts: parts.len(), is_doubtful, is_far: false, parts, noted }
+        Self {
+            rest,
+            stage,
+            turn,
+            pace,
+            posts: parts.len(),
+            is_doubtful,
+            parts,
+            is_far: false,
+            is_anew: false,
+            is_loose: false,
+            not_before: None,
+            noted,
+        }
     }
 
     /// Whether the question was said long ago: then every new part says what it belongs to.
@@ -120,128 +169,248 @@ where
     /// Discord does not let the bot show it.
     pub(crate) async fn show(mut self, mut draft: watch::Receiver<Draft>) -> Result<(), RestError> {
         if self.parts.is_empty() {
-            tokio::select! {
-                biased;
-                () = useful(&mut draft) => {}
-                () = self.type_along() => {}
-            }
+            self.until_useful(&mut draft).await;
         }
+        let mut faults = 0;
         loop {
             let now = draft.borrow_and_update().clone();
             if now.is_final {
                 return self.finish(&now).await;
             }
-            let paced = Instant::now() + self.pace.edit_interval;
-            if !now.text.trim().is_empty() {
-                match self.sync(&shown(&now), Instant::now() + LIVE_LIMIT).await {
-                    Err(error) if is_final(&error) => return Err(error),
-                    // What is lost now is shown by the next edit.
-                    Ok(()) | Err(_) => {}
+            let Some(step) = self.next(&now) else {
+                if draft.changed().await.is_err() {
+                    return Ok(());
                 }
-            }
-            if !next_change(&mut draft, paced).await {
-                return Ok(());
+                continue;
+            };
+            let turn = tokio::select! {
+                biased;
+                is_there = end(&mut draft) => if is_there { continue } else { return Ok(()) },
+                turn = self.turn(step) => turn,
+            };
+            let done = match turn {
+                Ok(permit) => {
+                    let newest = draft.borrow_and_update().clone();
+                    self.take(step, &newest, permit).await
+                }
+                Err(error) => Err(error),
+            };
+            let wait = match done {
+                Ok(()) => {
+                    faults = 0;
+                    continue;
+                }
+                Err(error) if self.is_hopeless(&error) => return Err(error),
+                Err(RestError::RateLimited { retry_after }) => retry_after,
+                Err(_) => {
+                    faults += 1;
+                    self.rest.backoff(faults)
+                }
+            };
+            // What was lost now is shown later; the end does not wait for that.
+            tokio::select! {
+                biased;
+                is_there = end(&mut draft) => if !is_there { return Ok(()) },
+                () = sleep(wait) => {}
             }
         }
     }
 
+    /// What its messages are to show, `most` of them.
+    fn wanted(&self, draft: &Draft, most: usize) -> Vec<Shown> {
+        plan::shown(draft, self.pace.trusted_links, most)
+    }
+
+    /// What is to be done about a growing draft. Without words what is there stays: they come.
+    fn next(&self, draft: &Draft) -> Option<Step> {
+        if draft.text.trim().is_empty() {
+            return None;
+        }
+        plan::next(&self.parts, &self.wanted(draft, self.pace.max_parts))
+    }
+
+    /// Waits until a live step may be done; nothing was sent when this is dropped.
+    async fn turn(&self, step: Step) -> Result<Option<Permit>, RestError> {
+        let urgency = if self.parts.is_empty() { Urgency::Waited } else { Urgency::Live };
+        let place = match step {
+            // It goes by itself, as nothing in it gets old.
+            Step::Delete => return Ok(None),
+            Step::Post(place) => place,
+            Step::Edit(place) => {
+                if let Some(at) = self.not_before {
+                    sleep_until(at).await;
+                }
+                self.pace.pacer.turn(self.pace.edit_interval).await;
+                place
+            }
+        };
+        self.rest.turn(&self.target(place), urgency, Instant::now() + LIVE_LIMIT).await.map(Some)
+    }
+
+    /// Does a live step in one try, with what is newest now; nothing if something else is to be done by now.
+    async fn take(&mut self, step: Step, draft: &Draft, permit: Option<Permit>) -> Result<(), RestError> {
+        let mut wanted = self.wanted(draft, self.pace.max_parts);
+        if draft.is_final || plan::next(&self.parts, &wanted) != Some(step) {
+            return Ok(());
+        }
+        let (Step::Edit(place) | Step::Post(place), Some(permit)) = (step, permit) else {
+            return self.delete_last().await;
+        };
+        self.not_before = Some(Instant::now() + self.pace.edit_interval);
+        let shown = wanted.swap_remove(place);
+        let target = self.target(place);
+        let components = buttons::rows(shown.buttons, self.turn);
+        let body = Body { content: &shown.text, components: &components };
+        let was_doubtful = self.doubt(step);
+        let done = self.rest.show_once(permit, &target, body, Instant::now() + LIVE_TRY).await;
+        self.done(step, shown, done, was_doubtful).await
+    }
+
+    /// Shows the end.
     async fn finish(&mut self, draft: &Draft) -> Result<(), RestError> {
-        let shown = shown(draft);
-        let deadline = Instant::now() + FINAL_LIMIT;
-        match self.sync(&shown, deadline).await {
+        let mut most = self.pace.max_parts;
+        let mut ended = self.settle(draft, most).await;
+        let has_file = self.wanted(draft, most).iter().any(|it| it.has_file);
+        if has_file && matches!(ended, Err(RestError::Forbidden { .. } | RestError::Invalid { .. })) {
+            // It may be the file that is refused: then everything is a message.
+            most = usize::MAX;
+            ended = self.settle(draft, most).await;
+        }
+        match ended {
             Err(error) if !is_final(&error) => {
                 // The messages can't be edited any more; people get the whole answer all the same.
                 self.parts.clear();
-                self.sync(&shown, Instant::now() + FINAL_LIMIT).await
+                self.is_anew = true;
+                self.settle(draft, most).await
             }
             ended => ended,
         }
     }
 
-    /// Makes the messages show `wanted`: edits what differs, posts what is missing, deletes what is too much.
-    async fn sync(&mut self, wanted: &[Shown], deadline: Instant) -> Result<(), RestError> {
-        for (place, shown) in wanted.iter().enumerate() {
-            self.drop_those_that_are_gone(place, shown, deadline).await?;
-            if place == self.parts.len() {
-                let was_doubtful = std::mem::replace(&mut self.is_doubtful, true);
-                let id = self.post(place, shown, deadline).await?;
+    /// Makes the messages show all of a final draft.
+    async fn settle(&mut self, draft: &Draft, most: usize) -> Result<(), RestError> {
+        let deadline = Instant::now() + FINAL_LIMIT;
+        let wanted = self.wanted(draft, most);
+        while let Some(step) = plan::next(&self.parts, &wanted) {
+            let (Step::Edit(place) | Step::Post(place)) = step else {
+                self.delete_last().await?;
+                continue;
+            };
+            let shown = wanted[place].clone();
+            let target = self.target(place);
+            let components = buttons::rows(shown.buttons, self.turn);
+            let body = Body { content: &shown.text, components: &components };
+            let whole = text::tame(if shown.has_file { &draft.text } else { "" });
+            let file = shown.has_file.then_some(File { name: FILE_NAME, text: &whole });
+            let was_doubtful = self.doubt(step);
+            let done = self.rest.show(&target, body, file, deadline).await;
+            if matches!(step, Step::Edit(_)) {
+                self.pace.pacer.count(self.pace.edit_interval);
+            }
+            self.done(step, shown, done, was_doubtful).await?;
+        }
+        Ok(())
+    }
+
+    /// A post is doubtful until it was confirmed. Says whether it was before.
+    fn doubt(&mut self, step: Step) -> bool {
+        matches!(step, Step::Post(_)) && std::mem::replace(&mut self.is_doubtful, true)
+    }
+
+    /// Takes down how a step went.
+    async fn done(
+        &mut self,
+        step: Step,
+        shown: Shown,
+        done: Result<MessageId, RestError>,
+        was_doubtful: bool,
+    ) -> Result<(), RestError> {
+        let id = match done {
+            Ok(id) => id,
+            Err(
+                RestError::Invalid { code: NO_REPLIES, .. } | RestError::Forbidden { code: NO_REPLIES, .. },
+            ) if !self.is_loose => {
+                // It may speak but not read the history, and so not reply to what is in it.
+                (self.is_loose, self.is_doubtful) = (true, was_doubtful);
+                return Ok(());
+            }
+            // Of the messages that another process or turn made some may be gone: the next one takes its place.
+            Err(RestError::NotFound { code: UNKNOWN_MESSAGE })
+                if let Step::Edit(place) = step
+                    && self.parts.get(place).is_some_and(|it| it.shown.is_none()) =>
+            {
+                self.parts.remove(place);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        match step {
+            Step::Post(place) => {
                 (self.posts, self.is_doubtful) = (self.posts + 1, false);
-                self.parts.push(Part { id, shown: (!was_doubtful).then(|| shown.clone()) });
+                self.parts.push(Part { id, shown: (!was_doubtful).then_some(shown) });
                 (self.noted)(u32::try_from(place).unwrap_or(u32::MAX), id).await;
             }
-            if self.parts[place].shown.as_ref() != Some(shown) {
-                self.edit(self.parts[place].id, shown, deadline).await?;
-                self.parts[place].shown = Some(shown.clone());
-            }
-        }
-        while self.parts.len() > wanted.len() {
-            if let Some(part) = self.parts.pop() {
-                self.delete(part.id).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Of the messages that another process or turn made some may be gone: they are found out by the first edit, and the next
-    /// one takes their place.
-    async fn drop_those_that_are_gone(
-        &mut self,
-        place: usize,
-        shown: &Shown,
-        deadline: Instant,
-    ) -> Result<(), RestError> {
-        while let Some(part) = self.parts.get(place).filter(|it| it.shown.is_none()) {
-            let id = part.id;
-            match self.edit(id, shown, deadline).await {
-                Err(RestError::NotFound { code: UNKNOWN_MESSAGE }) => {
-                    self.parts.remove(place);
+            Step::Edit(place) => {
+                if let Some(part) = self.parts.get_mut(place) {
+                    part.shown = Some(shown);
                 }
-                Err(error) => return Err(error),
-                Ok(()) => self.parts[place].shown = Some(shown.clone()),
             }
+            Step::Delete => {}
         }
         Ok(())
     }
 
-    async fn post(&self, place: usize, shown: &Shown, deadline: Instant) -> Result<MessageId, RestError> {
-        let components = buttons::rows(shown.buttons, self.turn);
-        let body = Body { content: &shown.text, components: &components };
+    async fn delete_last(&mut self) -> Result<(), RestError> {
+        let Some(part) = self.parts.pop() else { return Ok(()) };
         match self.stage {
-            Stage::Channel { channel, question } => {
-                let reply_to = (place == 0 || self.is_far).then_some(*question);
-                let nonce = nonce(self.turn, self.posts);
-                self.rest.create_message(*channel, body, reply_to, &nonce, deadline).await
+            Stage::Channel { channel, .. } => self.rest.delete_message(*channel, part.id).await,
+            Stage::Interaction(hook) => self.rest.delete_follow_up(hook, part.id).await,
+        }
+    }
+
+    /// The message at a place: the one that is there, or a new one.
+    fn target(&self, place: usize) -> Target<'a> {
+        match (self.stage, self.parts.get(place)) {
+            (Stage::Channel { channel, .. }, Some(part)) => {
+                Target::Edit { channel: *channel, message: part.id }
             }
+            (Stage::Channel { channel, question }, None) => Target::Create {
+                channel: *channel,
+                reply_to: ((place == 0 || self.is_far) && !self.is_loose).then_some(*question),
+                nonce: nonce(self.turn, self.posts),
+            },
+            (Stage::Interaction(hook), Some(part)) => Target::EditFollowUp { hook, message: part.id },
             // The announcement becomes the first part.
-            Stage::Interaction(hook) if place == 0 => self.rest.edit_response(hook, body, deadline).await,
-            Stage::Interaction(hook) => self.rest.follow_up(hook, body, deadline).await,
+            (Stage::Interaction(hook), None) if place == 0 && !self.is_anew => Target::Response(hook),
+            (Stage::Interaction(hook), None) => Target::FollowUp(hook),
         }
     }
 
-    async fn edit(&self, id: MessageId, shown: &Shown, deadline: Instant) -> Result<(), RestError> {
-        let components = buttons::rows(shown.buttons, self.turn);
-        let body = Body { content: &shown.text, components: &components };
-        match self.stage {
-            Stage::Channel { channel, .. } => self.rest.edit_message(*channel, id, body, deadline).await,
-            Stage::Interaction(hook) => self.rest.edit_follow_up(hook, id, body, deadline).await,
+    /// Whether nobody will see this answer in time.
+    fn is_hopeless(&self, error: &RestError) -> bool {
+        match error {
+            RestError::RateLimited { retry_after } => self.parts.is_empty() && *retry_after > FINAL_LIMIT,
+            other => is_final(other),
         }
     }
 
-    async fn delete(&self, id: MessageId) -> Result<(), RestError> {
-        match self.stage {
-            Stage::Channel { channel, .. } => self.rest.delete_message(*channel, id).await,
-            Stage::Interaction(hook) => self.rest.delete_follow_up(hook, id).await,
-        }
-    }
-
-    /// Shows that somebody is at it. Whether that works does not matter to the answer. Never ends.
-    async fn type_along(&self) {
-        sleep(TYPING_AFTER).await;
-        loop {
-            if let Stage::Channel { channel, .. } = self.stage {
-                let _ = self.rest.trigger_typing(*channel).await;
+    /// Waits until there is something to show; shows meanwhile that somebody is at it. Whether that works does not matter to
+    /// the answer.
+    async fn until_useful(&self, draft: &mut watch::Receiver<Draft>) {
+        let mut useful = pin!(useful(draft));
+        let mut every = TYPING_AFTER;
+        while timeout(every, &mut useful).await.is_err() {
+            every = TYPING_EVERY;
+            let Stage::Channel { channel, .. } = self.stage else { continue };
+            let mut typing = pin!(self.rest.trigger_typing(*channel));
+            tokio::select! {
+                biased;
+                _ = &mut typing => {}
+                () = &mut useful => {
+                    let _ = timeout(TYPING_ENDS_WITHIN, typing).await;
+                    return;
+                }
             }
-            sleep(TYPING_EVERY).await;
         }
     }
 }
@@ -252,55 +421,34 @@ async fn useful(draft: &mut watch::Receiver<Draft>) {
     let is_enough = |it: &Draft| it.is_final || it.text.trim().chars().count() >= USEFUL_CHARS;
     if draft.wait_for(has_words).await.is_ok() {
         // Either is fine: enough text, or enough waiting. A sender that is gone is noticed by whoever comes next.
-        let _ = tokio::time::timeout(USEFUL_WITHIN, draft.wait_for(is_enough)).await;
+        let _ = timeout(USEFUL_WITHIN, draft.wait_for(is_enough)).await;
+        let _ = timeout(WHOLE_WITHIN, draft.wait_for(|it| it.is_final)).await;
     }
 }
 
-/// Waits until there is something new and the pace allows to show it, or the end is there. False when nothing more will come.
-async fn next_change(draft: &mut watch::Receiver<Draft>, paced: Instant) -> bool {
-    if draft.changed().await.is_err() {
-        return false;
-    }
-    let is_final = draft.borrow().is_final;
-    if is_final {
-        return true;
-    }
-    tokio::select! {
-        biased;
-        ended = draft.wait_for(|it| it.is_final) => ended.is_ok(),
-        () = sleep_until(paced) => true,
-    }
+/// Waits for the end. False when none will come.
+async fn end(draft: &mut watch::Receiver<Draft>) -> bool {
+    draft.wait_for(|it| it.is_final).await.is_ok()
 }
 
-/// The messages that show a draft (pure).
-fn shown(draft: &Draft) -> Vec<Shown> {
-    let mut texts = text::parts(&text::tame(&draft.text), LIMIT);
-    if let Some(footer) = &draft.footer {
-        match texts.last_mut() {
-            Some(last) if text::units(last) + 1 + text::units(footer) <= LIMIT => {
-                last.push('\n');
-                last.push_str(footer);
-            }
-            Some(_) | None => texts.push(footer.clone()),
-        }
-    }
-    let mut shown: Vec<Shown> =
-        texts.into_iter().map(|text| Shown { text, buttons: Buttons::None }).collect();
-    if let Some(last) = shown.last_mut() {
-        last.buttons = draft.buttons;
-    }
-    shown
-}
-
-/// The same for the same post, so that one that was repeated is not doubled; at most 25 characters, as Discord demands. A question
-/// can have several turns, whose posts are not the same.
+/// The same for the same post of a turn, so that one that was repeated is not doubled; at most 25 characters, as Discord
+/// demands.
 fn nonce(turn: &TurnId, post: usize) -> String {
-    format!("{turn}.{}", post % 10_000)
+    format!("{:.16}.{}", turn.0, post % 10_000)
 }
 
 /// Whether trying again, or another way, is no use.
 fn is_final(error: &RestError) -> bool {
-    matches!(error, RestError::Unauthorized | RestError::Forbidden { .. } | RestError::NotFound { .. })
+    /// Wrong kind of channel, an archived thread, a locked one.
+    const CLOSED: [u32; 3] = [50_008, 50_083, 160_005];
+    match error {
+        RestError::Unauthorized | RestError::Forbidden { .. } | RestError::NotFound { .. } => true,
+        RestError::Invalid { code, .. } => CLOSED.contains(code),
+        RestError::RateLimited { .. }
+        | RestError::Timeout
+        | RestError::Unavailable { .. }
+        | RestError::Garbled => false,
+    }
 }
 
 /// The machine word for why an answer could not be shown.
@@ -322,25 +470,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_footer_is_the_last_line_of_the_last_part() {
-        let draft = |text: &str| Draft {
-            text: text.to_owned(),
-            footer: Some("-# answered by beta".to_owned()),
-            is_final: true,
-            buttons: Buttons::Answered,
-        };
-        let texts = |draft| shown(&draft).into_iter().map(|it| it.text).collect::<Vec<_>>();
-        assert_eq!(texts(draft("Hello.")), ["Hello.\n-# answered by beta"]);
-        let full = "x".repeat(1990);
-        assert_eq!(texts(draft(&full)), [full.as_str(), "-# answered by beta"]);
-        let buttons: Vec<Buttons> = shown(&draft(&full)).into_iter().map(|it| it.buttons).collect();
-        assert_eq!(buttons, [Buttons::None, Buttons::Answered], "they stand below the last message");
+    fn a_nonce_fits_and_is_the_turns_own() {
+        let turn = |it: &str| TurnId(it.to_owned());
+        assert_eq!(nonce(&turn("7k2m9x4q8d"), 0), "7k2m9x4q8d.0");
+        assert!(nonce(&turn(&"x".repeat(99)), usize::MAX).len() <= 25);
+        assert_ne!(nonce(&turn("a"), 0), nonce(&turn("a"), 1));
+        assert_ne!(
+            nonce(&turn("a"), 0),
+            nonce(&turn("b"), 0),
+            "a question may be answered twice, by two turns"
+        );
     }
 
     #[test]
-    fn a_nonce_fits() {
-        let turn = TurnId("7k2m9x4q8d".to_owned());
-        assert!(nonce(&turn, usize::MAX).len() <= 25);
-        assert_ne!(nonce(&turn, 0), nonce(&turn, 1));
+    fn closed_places_end_a_turn_at_once() {
+        let invalid = |code| RestError::Invalid { status: 400, code, message: String::new() };
+        assert!([50_008, 50_083, 160_005].map(invalid).iter().all(is_final));
+        assert!([50_035, 200_000, 30_046].map(invalid).iter().all(|it| !is_final(it)));
+        assert!(is_final(&RestError::Forbidden { code: 50_001, message: String::new() }));
+        assert!(is_final(&RestError::NotFound { code: 10_003 }));
     }
 }

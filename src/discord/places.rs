@@ -1,7 +1,10 @@
 //! What the bot knows of channels, threads and forum posts: told by the gateway, looked up where it was not.
 
-use super::rest::{Channel, Rest, RestError};
-use crate::message::{ChannelId, Place};
+use super::{
+    permissions::{Access, Rights},
+    rest::{Channel, Rest, RestError},
+};
+use crate::message::{ChannelId, GuildId, Place, UnixMillis, UserId};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
@@ -37,6 +40,8 @@ pub(crate) struct Whereabouts {
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     known: Mutex<HashMap<ChannelId, Channel>>,
+    /// What the bot may do where.
+    pub(crate) rights: Rights,
 }
 
 impl Places {
@@ -62,6 +67,23 @@ impl Places {
             Some(_) | None => None,
         };
         Ok(whereabouts(&here, parent.as_ref()))
+    }
+
+    /// What the bot `me` may do in a channel or thread; none when the gateway did not tell enough.
+    pub(crate) fn access(
+        &self,
+        guild: GuildId,
+        channel: ChannelId,
+        me: UserId,
+        now: UnixMillis,
+    ) -> Option<Access> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&channel).cloned()?;
+        let is_thread = is_thread(known.kind);
+        let above = known.parent_id.filter(|_| is_thread).unwrap_or(channel);
+        let may = self.rights.may(guild, above, me, now)?;
+        let has_threads_only = matches!(known.kind, kind::FORUM | kind::MEDIA);
+        let is_locked = known.thread_metadata.is_some_and(|it| it.locked);
+        Some(Access { may, is_thread: is_thread || has_threads_only, is_locked })
     }
 
     async fn channel(&self, rest: &Rest, channel: ChannelId) -> Result<Channel, RestError> {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     chat::{
-        Begun, Buttons, Turn,
+        Begun, Buttons, Chat, Turn,
         again::{Asked, Press, Presser, Stop},
     },
     message::{ChannelId, GuildId, Inbound, MessageId, Speaker, Trigger, TurnId, UnixMillis, UserId},
@@ -38,8 +38,8 @@ impl Door {
     pub(super) async fn press(&self, it: ComponentInteraction) {
         let at = UnixMillis::now();
         let Some((button, turn)) = buttons::read(&it.data.custom_id) else { return };
-        let by = presser(&it);
         let chat = &self.inner.chat;
+        let by = presser(&it, chat);
         let channel = ChannelId(it.channel_id.get());
         let guild = it.guild_id.map(|it| GuildId(it.get()));
         let response = match button {
@@ -130,7 +130,7 @@ impl Door {
                     ask_last: asked.answered_by.as_deref().filter(|_| button == Button::Regenerate),
                     is_hooked: is_hooked(it),
                 };
-                chat.begin_again(&asked, &press).await
+                chat.begin_again(&asked, &press, by).await
             }
             Err(sentence) => Begun::Refused(sentence),
         };
@@ -141,7 +141,7 @@ impl Door {
                 self.answer(turn, stage, false);
             }
             Begun::Duplicate => debug!("a question is being asked again already"),
-            Begun::Refused(sentence) => {
+            Begun::Refused(sentence) | Begun::Hushed(sentence) => {
                 let hook = Hook { is_ephemeral: true, ..hook };
                 let said =
                     self.inner.rest.follow_up(&hook, sentence.as_str(), Instant::now() + WORD_LIMIT).await;
@@ -252,13 +252,14 @@ fn deferred() -> Value {
 }
 
 /// Who presses, by the name that people see. Moderators may manage messages or the server; there are none in a DM.
-fn presser(it: &ComponentInteraction) -> Presser {
+fn presser(it: &ComponentInteraction, chat: &Chat) -> Presser {
     let nick = it.member.as_ref().and_then(|it| it.nick.as_deref());
     let name = nick.or(it.user.global_name.as_deref()).unwrap_or(&it.user.name);
     let power = Permissions::MANAGE_MESSAGES | Permissions::MANAGE_GUILD | Permissions::ADMINISTRATOR;
     let permissions = it.member.as_ref().and_then(|it| it.permissions).unwrap_or_default();
     let user = Speaker { id: UserId(it.user.id.get()), name: name.to_owned() };
-    Presser { user, is_moderator: permissions.intersects(power) }
+    let roles = it.member.iter().flat_map(|it| &it.roles).map(|it| it.get());
+    Presser { user, is_moderator: permissions.intersects(power), is_exempt: chat.is_exempt(roles) }
 }
 
 fn is_private(it: &ComponentInteraction) -> bool {

@@ -13,22 +13,36 @@
 //! once without waiting its turn.
 
 mod call;
+mod gate;
 mod interactions;
+mod multipart;
+mod refusals;
+mod replies;
+mod rights;
 mod shapes;
 
+pub use gate::{Permit, Urgency};
 pub use interactions::{ApplicationId, Hook, InteractionId};
+pub use multipart::File;
+pub use replies::Target;
 pub use shapes::{Application, Body, Channel, GatewayBot, Me, Registered, SessionStarts, Tag, ThreadState};
 
 use crate::message::{ChannelId, GuildId, MessageId};
 use call::{Call, Method};
+use gate::Gate;
+use refusals::Refusals;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
-use shapes::{Created, Draft, Edit, Thread, Threads, json, list};
-use std::{sync::Mutex, time::Duration};
+use shapes::{Thread, Threads, json, list};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::time::Instant;
-use twilight_http_ratelimiting::RateLimiter;
 
+/// Discord: the bot may not read the history, and so not point at a message of it.
+pub(super) const NO_REPLIES: u32 = 160_002;
 /// How long a question to Discord may take: a person waits for what depends on it.
 const READ: Duration = Duration::from_secs(10);
 /// Typing is a courtesy; when it comes later than this, the answer is there.
@@ -109,15 +123,14 @@ pub struct Rest {
     base: String,
     /// Marked as sensitive, so that its `Debug` hides it.
     authorization: HeaderValue,
-    limiter: RateLimiter,
-    /// Until when Discord wants nothing at all from this bot.
-    paused: Mutex<Option<Instant>>,
+    gate: Arc<Gate>,
+    refusals: Mutex<Refusals>,
     rng: Mutex<fastrand::Rng>,
 }
 
 impl Rest {
-    /// A client for the API at `origin` (`https://discord.com`, a proxy or a simulator). Must be called within a Tokio
-    /// runtime. `client` should follow no redirects and repeat nothing by itself.
+    /// A client for the API at `origin` (`https://discord.com`, a proxy or a simulator). `client` should follow no redirects
+    /// and repeat nothing by itself.
     ///
     /// # Errors
     /// `Unauthorized` when the token has characters that no token has.
@@ -134,14 +147,15 @@ impl Rest {
             client,
             base: format!("{}/api/v10/", origin.trim_end_matches('/')),
             authorization,
-            limiter: RateLimiter::default(),
-            paused: Mutex::new(None),
+            gate: Arc::default(),
+            refusals: Mutex::default(),
             rng: Mutex::new(rng),
         })
     }
 
     /// Posts a message that pings nobody and shows no previews. `nonce` (at most 25 characters, Discord's limit) must be
-    /// this message's own: with the same one, Discord gives back the message that it already has.
+    /// this message's own: with the same one, Discord gives back the message that it already has. Where the bot may not read the
+    /// history, it is posted without being a reply.
     ///
     /// # Errors
     /// See [`RestError`].
@@ -153,9 +167,14 @@ impl Rest {
         nonce: &str,
         deadline: Instant,
     ) -> Result<MessageId, RestError> {
-        let path = format!("channels/{channel}/messages");
-        let call = Call::new(Method::Post, path, deadline).with(&Draft::new(body.into(), reply_to, nonce))?;
-        self.send(&call, |it| json::<Created>(it).map(|it| it.id)).await
+        let body = body.into();
+        let create = |reply_to| Target::Create { channel, reply_to, nonce: nonce.to_owned() };
+        match self.show(&create(reply_to), body, None, deadline).await {
+            Err(
+                RestError::Invalid { code: NO_REPLIES, .. } | RestError::Forbidden { code: NO_REPLIES, .. },
+            ) if reply_to.is_some() => self.show(&create(None), body, None, deadline).await,
+            posted => posted,
+        }
     }
 
     /// Puts `body` in the place of what a message shows.
@@ -169,9 +188,7 @@ impl Rest {
         body: impl Into<Body<'_>>,
         deadline: Instant,
     ) -> Result<(), RestError> {
-        let call = Call::to_message(Method::Patch, channel, message, deadline);
-        let call = call.with(&Edit::new(body.into(), 0))?;
-        self.send(&call, |_| Some(())).await
+        self.show(&Target::Edit { channel, message }, body.into(), None, deadline).await.map(drop)
     }
 
     /// Deletes a message; it is well when it was deleted already.
@@ -188,8 +205,8 @@ impl Rest {
     /// # Errors
     /// See [`RestError`].
     pub async fn trigger_typing(&self, channel: ChannelId) -> Result<(), RestError> {
-        let path = format!("channels/{channel}/typing");
-        self.send(&Call::new(Method::Post, path, Instant::now() + TYPING), |_| Some(())).await
+        let call = Call::to_channel(Method::Post, channel, "typing", Instant::now() + TYPING);
+        self.send(&call.urgent(Urgency::Courtesy), |_| Some(())).await
     }
 
     /// One message, as the type that the caller reads messages with.

@@ -15,7 +15,12 @@
 
 mod cut;
 mod fence;
+mod links;
 mod span;
+mod tame;
+
+pub use links::wrap;
+pub use tame::{MOST_MARKS, tame};
 
 /// UTF-16 code units: what Discord counts as the length of a message.
 #[must_use]
@@ -51,11 +56,26 @@ fn assemble(open: Option<fence::Fence<'_>>, text: &str, unclosed: Option<fence::
     part
 }
 
-/// The text without control characters, but with its line breaks and tabs. Everything else stays as the model wrote it.
+/// The messages that show what a model wrote: harmless, with its links wrapped but for those to `trusted` hosts, and split.
+///
+/// Of a text that grows each beginning can be shown.
 #[must_use]
-pub fn tame(text: &str) -> String {
-    text.chars().filter(|it| !it.is_control() || matches!(it, '\n' | '\t')).collect()
+pub fn messages(text: &str, trusted: &[String], limit: usize) -> Vec<String> {
+    let safe = wrap(&tame(text), trusted, limit);
+    let mut messages = Vec::new();
+    for part in parts(&safe, limit) {
+        // A cut may take code apart, and then half of it is text.
+        let again = wrap(&part, trusted, limit);
+        if again == part {
+            messages.push(part);
+        } else {
+            messages.extend(parts(&again, limit));
+        }
+    }
+    messages
 }
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod tests;

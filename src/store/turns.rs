@@ -195,12 +195,15 @@ impl Store {
     }
 
     /// The turns to finish after a restart, oldest first: received between the two moments, not ended, question not forgotten.
+    /// Those that are queued are among them however old they are, since people were promised an answer; and those of the same
+    /// conversation that wait behind them, if they came after `queued_after`.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn unfinished(
         &self,
         newer_than: UnixMillis,
+        queued_after: UnixMillis,
         older_than: UnixMillis,
     ) -> Result<Vec<Unfinished>, StoreError> {
         let rows: Vec<TurnRow> = sqlx::query_as(
@@ -208,22 +211,24 @@ impl Store {
                     replied_to, opening, wish, received_at, question_id, ask_last, hooked,
                     (SELECT text FROM messages a WHERE a.turn_id = turns.id AND a.role = 'assistant') AS earlier
              FROM turns
-             WHERE ended_at IS NULL AND state IN ('received', 'answering') AND received_at > ? AND received_at < ?
+             WHERE ended_at IS NULL AND received_at < ?
+               AND (state = 'queued' OR received_at > ? OR received_at > ? AND conversation_id IN
+                        (SELECT conversation_id FROM turns WHERE ended_at IS NULL AND state = 'queued'))
                AND question IS NOT NULL AND discord_message_id IS NOT NULL
                AND (question_id IS NULL OR EXISTS
                     (SELECT 1 FROM messages q WHERE q.turn_id = turns.id AND q.role = 'user'))
              ORDER BY received_at, discord_message_id LIMIT ?",
         )
-        .bind(newer_than.0)
         .bind(older_than.0)
+        .bind(newer_than.0)
+        .bind(queued_after.0)
         .bind(UNFINISHED_AT_MOST)
         .fetch_all(&self.reader)
         .await?;
         let parts: Vec<(String, i64, i64)> = sqlx::query_as(
             "SELECT p.turn_id, p.part, p.message_id FROM reply_parts p JOIN turns t ON t.id = p.turn_id
-             WHERE t.ended_at IS NULL AND t.received_at > ? ORDER BY p.turn_id, p.part",
+             WHERE t.ended_at IS NULL ORDER BY p.turn_id, p.part",
         )
-        .bind(newer_than.0)
         .fetch_all(&self.reader)
         .await?;
         let mut by_turn: HashMap<String, Vec<(u32, MessageId)>> = HashMap::new();
@@ -239,17 +244,26 @@ impl Store {
         rows.collect()
     }
 
-    /// Ends the turns received at or before `older_than` that nobody will finish any more. Says how many.
+    /// Ends the turns received at or before `older_than` that nobody will finish any more (see [`Self::unfinished`]). Says how
+    /// many.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn expire_unfinished(&self, older_than: UnixMillis, at: UnixMillis) -> Result<u64, StoreError> {
+    pub async fn expire_unfinished(
+        &self,
+        older_than: UnixMillis,
+        queued_after: UnixMillis,
+        at: UnixMillis,
+    ) -> Result<u64, StoreError> {
         let done = sqlx::query(
             "UPDATE turns SET state = 'expired', ended_at = ?, question = NULL, replied_to = NULL, opening = NULL
-             WHERE ended_at IS NULL AND state IN ('received', 'answering') AND received_at <= ?",
+             WHERE ended_at IS NULL AND state IN ('received', 'answering') AND received_at <= ?
+               AND (received_at <= ? OR conversation_id NOT IN
+                        (SELECT conversation_id FROM turns WHERE ended_at IS NULL AND state = 'queued'))",
         )
         .bind(at.0)
         .bind(older_than.0)
+        .bind(queued_after.0)
         .execute(&self.writer)
         .await?;
         Ok(done.rows_affected())

@@ -34,6 +34,10 @@ const USUAL: &str = r#"
 [chat]
 system_prompt = "Be kind."
 edit_interval = "30ms"
+queue_when_down = "0s"
+[limits]
+per_user = "off"
+concurrent_per_user = 100
 [router]
 strategy = "priority"
 backoff = { base = "10ms", max = "100ms" }
@@ -122,9 +126,12 @@ impl House {
         timeout(PATIENCE, rest).await.is_ok()
     }
 
-    /// What people saw, without the ids of turns, which are random.
+    /// What people saw, without the ids of turns, which are random, and without moments.
     pub(crate) fn transcript(&self) -> String {
-        transcript(&self.stage.discord, Look::BRIEF).lines().map(|it| without_id(it) + "\n").collect()
+        transcript(&self.stage.discord, Look::BRIEF)
+            .lines()
+            .map(|it| without_time(&without_id(it)) + "\n")
+            .collect()
     }
 
     /// Compares what people saw, and the ledger.
@@ -258,6 +265,14 @@ fn environment(stage: &Stage) -> Env {
     let keys = keys.filter_map(|(place, role)| Some((key_variable(place), role.key?)));
     let others = [("DISCORD_TOKEN", stage.discord.token()), ("ANOTHER_KEY", "sk-another")];
     keys.chain(others.map(|(name, value)| (name.to_owned(), value.to_owned()))).collect()
+}
+
+/// A line of a transcript with moments, as Discord has them, as `<t>`.
+fn without_time(line: &str) -> String {
+    match line.split_once("<t:").and_then(|(before, rest)| Some((before, rest.split_once('>')?.1))) {
+        Some((before, after)) => format!("{before}<t>{}", without_time(after)),
+        None => line.to_owned(),
+    }
 }
 
 /// A line of a transcript with the turn's id at its end as `<id>`.

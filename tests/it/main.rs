@@ -12,6 +12,8 @@ mod commands;
 mod conversations;
 mod dialects;
 mod docs;
+mod down;
+mod fairness;
 mod fallback;
 mod faults;
 mod gateway;

@@ -10,6 +10,7 @@ pub(crate) mod demo;
 mod providers;
 #[cfg(target_os = "linux")]
 mod proxy;
+mod queued;
 mod serving;
 mod stopping;
 #[cfg(target_os = "linux")]

@@ -196,6 +196,14 @@ impl Discord {
         world.commands.iter().map(name).collect()
     }
 
+    /// The roles of the default server by name, with their ids.
+    #[must_use]
+    pub fn roles(&self) -> Vec<(String, u64)> {
+        let world = self.core.world();
+        let roles = world.guilds.get(&world.home).into_iter().flat_map(|it| &it.roles);
+        roles.map(|it| (it.name.clone(), it.id)).collect()
+    }
+
     /// Whether the bot is shown as typing in a channel.
     #[must_use]
     pub fn typing(&self, channel: u64) -> bool {

@@ -1,16 +1,20 @@
 //! One call: paced, sent, and repeated until it has an end.
 
-use super::{Rest, RestError};
+use super::{
+    Rest, RestError,
+    gate::{Announced, Permit, Route, Urgency, Wish},
+    multipart::{self, File},
+    refusals::Refusals,
+};
 use crate::message::{ChannelId, MessageId};
 use reqwest::{Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Cow,
     sync::{MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-pub(super) use twilight_http_ratelimiting::Method;
-use twilight_http_ratelimiting::{Endpoint, Permit, RateLimitHeaders};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// As Discord wants it, or else its guard (Cloudflare) may block the bot.
 const USER_AGENT: &str =
@@ -30,6 +34,28 @@ const UNSTATED_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait that is believed; Discord's longest limits are for a day.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Delete,
+    Get,
+    Patch,
+    Post,
+    Put,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Delete => "DELETE",
+            Self::Get => "GET",
+            Self::Patch => "PATCH",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+}
+
 /// What is sent, and how.
 pub(super) struct Call {
     method: Method,
@@ -38,7 +64,11 @@ pub(super) struct Call {
     /// The path as the limiter knows it and logs it: without query, message ids and tokens. None: not paced.
     route: Option<String>,
     body: Option<Vec<u8>>,
+    content_type: Cow<'static, str>,
     deadline: Instant,
+    urgency: Urgency,
+    /// The channel that it says something in.
+    channel: Option<ChannelId>,
     /// It carries the bot's token, and so counts for the limit over all.
     is_bots: bool,
     /// Doing it twice is the same as doing it once.
@@ -58,7 +88,24 @@ enum Setback {
 impl Call {
     pub(super) fn new(method: Method, path: String, deadline: Instant) -> Self {
         let route = Some(path.clone());
-        Self { method, path, route, body: None, deadline, is_bots: true, is_repeatable: true }
+        Self {
+            method,
+            path,
+            route,
+            body: None,
+            content_type: Cow::Borrowed("application/json"),
+            deadline,
+            urgency: Urgency::Waited,
+            channel: None,
+            is_bots: true,
+            is_repeatable: true,
+        }
+    }
+
+    /// A call below a channel, in which something is said there.
+    pub(super) fn to_channel(method: Method, channel: ChannelId, below: &str, deadline: Instant) -> Self {
+        let call = Self::new(method, format!("channels/{channel}/{below}"), deadline);
+        Self { channel: Some(channel), ..call }
     }
 
     pub(super) fn to_message(
@@ -67,8 +114,8 @@ impl Call {
         message: MessageId,
         deadline: Instant,
     ) -> Self {
-        let path = format!("channels/{channel}/messages/{message}");
-        Self::new(method, path, deadline).paced_as(format!("channels/{channel}/messages/_"))
+        let call = Self::to_channel(method, channel, &format!("messages/{message}"), deadline);
+        call.paced_as(format!("channels/{channel}/messages/_"))
     }
 
     /// Sends this as the body.
@@ -76,6 +123,19 @@ impl Call {
         let refused = |_| RestError::Invalid { status: 400, code: 0, message: "not JSON".to_owned() };
         self.body = Some(serde_json::to_vec(body).map_err(refused)?);
         Ok(self)
+    }
+
+    /// Sends this file beside the body.
+    pub(super) fn and_file(mut self, file: &File<'_>) -> Self {
+        let payload = self.body.take().unwrap_or_default();
+        let (body, content_type) = multipart::write(&payload, file);
+        (self.body, self.content_type) = (Some(body), Cow::Owned(content_type));
+        self
+    }
+
+    pub(super) fn urgent(mut self, urgency: Urgency) -> Self {
+        self.urgency = urgency;
+        self
     }
 
     pub(super) fn paced_as(mut self, route: String) -> Self {
@@ -96,8 +156,8 @@ impl Call {
         self
     }
 
-    fn endpoint(&self) -> Option<Endpoint> {
-        self.route.clone().map(|path| Endpoint { method: self.method, path })
+    fn gated(&self) -> Option<Route> {
+        self.route.as_deref().map(|path| Route::of(self.method.name(), path))
     }
 
     fn left(&self) -> Duration {
@@ -139,7 +199,7 @@ impl Rest {
             };
             let (wait, error) = match setback {
                 Setback::Final(error) => return Err(error),
-                Setback::Fault(error) => (self.jitter(*tries), error),
+                Setback::Fault(error) => (self.backoff(*tries), error),
                 Setback::Wait(wait) => (wait, RestError::RateLimited { retry_after: wait }),
             };
             if wait >= call.left() {
@@ -157,6 +217,18 @@ impl Rest {
 
     async fn attempt(&self, call: &Call) -> Result<Vec<u8>, Setback> {
         let permit = self.permit(call).await.map_err(Setback::Final)?;
+        self.attempt_with(call, permit).await
+    }
+
+    /// One try, which has its turn already; every setback is the end.
+    pub(super) async fn try_once(&self, call: &Call, permit: Permit) -> Result<Vec<u8>, RestError> {
+        self.attempt_with(call, permit).await.map_err(|setback| match setback {
+            Setback::Final(error) | Setback::Fault(error) => error,
+            Setback::Wait(wait) => RestError::RateLimited { retry_after: wait },
+        })
+    }
+
+    async fn attempt_with(&self, call: &Call, permit: Permit) -> Result<Vec<u8>, Setback> {
         let deadline = call.deadline.min(Instant::now() + TRY);
         let response = match timeout_at(deadline, self.request(call).send()).await {
             Ok(Ok(response)) => response,
@@ -168,59 +240,51 @@ impl Rest {
             Err(_) => return Err(call.doubtful(RestError::Timeout)),
         };
         let status = response.status();
-        let headers = response.headers().clone();
-        let limit = limit(&headers);
-        if status != StatusCode::TOO_MANY_REQUESTS {
-            complete(permit, limit);
-            let body = timeout_at(deadline, body(response)).await;
-            let body = body.ok().flatten().ok_or(RestError::Unavailable { status: None });
-            return judge(call, status, body);
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(self.too_many(call, permit, response, deadline).await);
         }
-        let body = timeout_at(deadline, body(response)).await.ok().flatten().unwrap_or_default();
-        let too_many = TooMany::read(&headers, &body);
-        if too_many.is_global {
-            complete(permit, None);
-            if call.is_bots {
-                *self.paused() = Some(Instant::now() + too_many.wait);
+        permit.answered(call.gated(), limit(response.headers()).as_ref());
+        let body = timeout_at(deadline, body(response)).await;
+        let body = body.ok().flatten().ok_or(RestError::Unavailable { status: None });
+        let judged = judge(call, status, body);
+        if call.is_bots {
+            match &judged {
+                Ok(_) => self.refusals().succeeded(call.channel),
+                Err(Setback::Final(error)) => self.refusals().failed(call.channel, error, Instant::now()),
+                Err(Setback::Fault(_) | Setback::Wait(_)) => {}
             }
-        } else {
-            let reset_at = (Instant::now() + too_many.wait).into_std();
-            complete(permit, limit.map(|it| RateLimitHeaders { remaining: 0, reset_at, ..it }));
+        }
+        judged
+    }
+
+    async fn too_many(&self, call: &Call, permit: Permit, response: Response, deadline: Instant) -> Setback {
+        let headers = response.headers().clone();
+        let body = timeout_at(deadline, body(response)).await.ok().flatten().unwrap_or_default();
+        let TooMany { wait, is_global, is_shared } = TooMany::read(&headers, &body);
+        let now = Instant::now();
+        // What an interaction's token is told stays with its queue.
+        permit.too_many(now + wait, is_global && call.is_bots);
+        if !is_shared {
+            self.refusals().too_many(now);
         }
         tracing::warn!(
             method = call.method.name(),
             route = call.route,
-            retry_after_ms = too_many.wait.as_millis(),
-            global = too_many.is_global,
+            retry_after_ms = wait.as_millis(),
+            global = is_global,
             "Discord asks for patience (429)."
         );
-        Err(Setback::Wait(too_many.wait))
+        Setback::Wait(wait)
     }
 
     /// Waits for this call's turn.
-    async fn permit(&self, call: &Call) -> Result<Option<Permit>, RestError> {
-        let mut permit = None;
-        if let Some(endpoint) = call.endpoint() {
-            let Ok(it) = timeout_at(call.deadline, self.limiter.acquire(endpoint.clone())).await else {
-                // Late because of a limit, or of a call before it that hangs?
-                let bucket = self.limiter.bucket(endpoint).await.filter(|it| it.remaining == 0);
-                return Err(bucket.map_or(RestError::Timeout, |it| RestError::RateLimited {
-                    retry_after: Instant::from_std(it.reset_at).saturating_duration_since(Instant::now()),
-                }));
-            };
-            permit = Some(it);
-        }
+    pub(super) async fn permit(&self, call: &Call) -> Result<Permit, RestError> {
         if call.is_bots {
-            let paused = *self.paused();
-            match paused.filter(|it| *it > Instant::now()) {
-                Some(until) if until >= call.deadline => {
-                    return Err(RestError::RateLimited { retry_after: until - Instant::now() });
-                }
-                Some(until) => sleep_until(until).await,
-                None => {}
-            }
+            self.refusals().check(call.channel, Instant::now())?;
         }
-        if call.left().is_zero() { Err(RestError::Timeout) } else { Ok(permit) }
+        let Some(route) = call.gated() else { return Ok(Permit::free()) };
+        let Call { is_bots, urgency, deadline, .. } = *call;
+        self.gate.enter(Wish { route, is_bots, urgency, deadline }).await
     }
 
     fn request(&self, call: &Call) -> reqwest::RequestBuilder {
@@ -229,7 +293,7 @@ impl Rest {
             Method::Patch => reqwest::Method::PATCH,
             Method::Post => reqwest::Method::POST,
             Method::Put => reqwest::Method::PUT,
-            _ => reqwest::Method::GET,
+            Method::Get => reqwest::Method::GET,
         };
         let mut request = self.client.request(method, format!("{}{}", self.base, call.path));
         request = request.header(header::USER_AGENT, USER_AGENT);
@@ -237,29 +301,22 @@ impl Rest {
             request = request.header(header::AUTHORIZATION, self.authorization.clone());
         }
         match &call.body {
-            Some(body) => request.header(header::CONTENT_TYPE, "application/json").body(body.clone()),
+            Some(body) => request.header(header::CONTENT_TYPE, &*call.content_type).body(body.clone()),
             // Some servers refuse a POST that does not say that it is empty.
             None if call.method != Method::Get => request.header(header::CONTENT_LENGTH, 0),
             None => request,
         }
     }
 
-    fn paused(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Anything from nothing to the backoff of this try: so that many calls that failed at once do not return at once.
-    fn jitter(&self, tries: u32) -> Duration {
+    /// How long to wait after so many tries: anything from nothing to the backoff of this try, so that many calls that failed at once do not return at once.
+    pub(crate) fn backoff(&self, tries: u32) -> Duration {
         let most = BACKOFF.saturating_mul(1 << tries.saturating_sub(1).min(10)).min(MAX_BACKOFF);
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         most.mul_f64(rng.f64())
-    }
-}
-
-/// Tells the limiter that the answer is there.
-fn complete(permit: Option<Permit>, limit: Option<RateLimitHeaders>) {
-    if let Some(permit) = permit {
-        permit.complete(limit);
     }
 }
 
@@ -295,6 +352,8 @@ struct TooMany {
     wait: Duration,
     /// It is meant for everything that this bot does, not for this route.
     is_global: bool,
+    /// Others used up what all share; it is no fault of the bot's.
+    is_shared: bool,
 }
 
 impl TooMany {
@@ -310,22 +369,23 @@ impl TooMany {
         let header = number(headers, header::RETRY_AFTER.as_str());
         let wait = [body.as_ref().map(|it| it.retry_after), header].into_iter().flatten().map(seconds).max();
         // Without a body of Discord's own it comes from its guard (Cloudflare), which means the whole machine.
-        let is_global = text(headers, RateLimitHeaders::SCOPE) == Some("global")
+        let scope = text(headers, "x-ratelimit-scope");
+        let is_global = scope == Some("global")
             || headers.contains_key("x-ratelimit-global")
             || body.is_none_or(|it| it.global);
-        Self { wait: wait.unwrap_or(UNSTATED_WAIT), is_global }
+        Self { wait: wait.unwrap_or(UNSTATED_WAIT), is_global, is_shared: scope == Some("shared") }
     }
 }
 
 /// The state of the bucket that this route belongs to.
-fn limit(headers: &header::HeaderMap) -> Option<RateLimitHeaders> {
+fn limit(headers: &header::HeaderMap) -> Option<Announced> {
     let whole = |name| text(headers, name)?.parse().ok();
-    let reset_after = seconds(number(headers, RateLimitHeaders::RESET_AFTER)?);
-    Some(RateLimitHeaders {
-        bucket: text(headers, RateLimitHeaders::BUCKET)?.as_bytes().to_vec(),
-        limit: whole(RateLimitHeaders::LIMIT)?,
-        remaining: whole(RateLimitHeaders::REMAINING)?,
-        reset_at: (Instant::now() + reset_after).into_std(),
+    let reset_after = seconds(number(headers, "x-ratelimit-reset-after")?);
+    Some(Announced {
+        bucket: Announced::id(text(headers, "x-ratelimit-bucket")?),
+        limit: whole("x-ratelimit-limit")?,
+        remaining: whole("x-ratelimit-remaining")?,
+        resets_at: Instant::now() + reset_after,
     })
 }
 

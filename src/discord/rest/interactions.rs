@@ -1,10 +1,10 @@
 //! Answers to slash commands and buttons: they go through a token that the interaction brings, not through the bot's.
 
 use super::{
-    Body, READ, Rest, RestError,
+    Body, READ, Rest, RestError, Target,
     call::{Call, Method},
     gone_is_done,
-    shapes::{Created, Edit, NOBODY, SUPPRESS_EMBEDS, json},
+    shapes::{Created, NOBODY, SUPPRESS_EMBEDS, json},
 };
 use crate::message::MessageId;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -42,7 +42,7 @@ pub struct Hook {
 }
 
 impl Hook {
-    fn call(&self, method: Method, below: &str, deadline: Instant) -> Call {
+    pub(super) fn call(&self, method: Method, below: &str, deadline: Instant) -> Call {
         let (application, token) = (self.application.0, self.token.expose_secret());
         let mut hasher = DefaultHasher::new();
         token.hash(&mut hasher);
@@ -51,11 +51,11 @@ impl Hook {
         Call::new(method, path, deadline).by_token(Some(format!("webhooks/{application}/{queue}/messages")))
     }
 
-    fn to_message(&self, method: Method, message: MessageId, deadline: Instant) -> Call {
+    pub(super) fn to_message(&self, method: Method, message: MessageId, deadline: Instant) -> Call {
         self.call(method, &format!("/messages/{message}"), deadline)
     }
 
-    fn flags(&self) -> u64 {
+    pub(super) fn flags(&self) -> u64 {
         if self.is_ephemeral { EPHEMERAL } else { 0 }
     }
 }
@@ -96,9 +96,7 @@ impl Rest {
         body: impl Into<Body<'_>>,
         deadline: Instant,
     ) -> Result<MessageId, RestError> {
-        let call = hook.call(Method::Patch, "/messages/@original", deadline);
-        let call = call.with(&Edit::new(body.into(), hook.flags()))?;
-        self.send(&call, |it| json::<Created>(it).map(|it| it.id)).await
+        self.show(&Target::Response(hook), body.into(), None, deadline).await
     }
 
     /// The message that the first answer became.
@@ -129,9 +127,7 @@ impl Rest {
         body: impl Into<Body<'_>>,
         deadline: Instant,
     ) -> Result<MessageId, RestError> {
-        let call =
-            hook.call(Method::Post, "", deadline).once().with(&Edit::new(body.into(), hook.flags()))?;
-        self.send(&call, |it| json::<Created>(it).map(|it| it.id)).await
+        self.show(&Target::FollowUp(hook), body.into(), None, deadline).await
     }
 
     /// Puts `body` in the place of what a further answer shows.
@@ -145,8 +141,7 @@ impl Rest {
         body: impl Into<Body<'_>>,
         deadline: Instant,
     ) -> Result<(), RestError> {
-        let call = hook.to_message(Method::Patch, message, deadline);
-        self.send(&call.with(&Edit::new(body.into(), hook.flags()))?, |_| Some(())).await
+        self.show(&Target::EditFollowUp { hook, message }, body.into(), None, deadline).await.map(drop)
     }
 
     /// Takes a further answer away.

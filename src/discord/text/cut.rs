@@ -37,8 +37,10 @@ enum Tier {
     Poor,
     /// Within a word.
     Bad,
-    /// Within a link or a mention, or right behind a fence's first line.
+    /// Before what would look like a fence, or right behind a fence's first line.
     Worst,
+    /// Within a link or a mention: only where it is longer than a part.
+    Never,
 }
 
 // What a cut costs, as the share of a part (in thousandths) that one would rather leave empty than cut there.
@@ -154,7 +156,7 @@ impl<'a> Scan<'a> {
             (Tier::Bad, SPACE)
         };
         let tier = match span {
-            Some(span) if span.is_hard => Tier::Worst,
+            Some(span) if span.is_hard => Tier::Never,
             Some(_) => tier.max(Tier::Poor),
             None => tier,
         };

@@ -76,6 +76,11 @@ impl Fence<'_> {
         !self.run.quoted || text.trim_start().starts_with('>')
     }
 
+    /// How many marks it has.
+    pub(super) fn length(&self) -> usize {
+        self.run.length
+    }
+
     /// The character of the fence.
     pub(super) fn mark(&self) -> u8 {
         self.run.mark

@@ -3,6 +3,8 @@
 /// How many bytes of a line an unfinished piece of inline code or a link's text may have. Beyond it, a lone backtick or
 /// bracket is taken for what it is, or else it would keep a whole paragraph in one piece.
 const LONGEST: usize = 300;
+/// How many bytes inline code may have. What is longer is cut like text, and its links are wrapped.
+const LONGEST_CODE: usize = 1000;
 
 /// Something that is better not cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +23,14 @@ pub(super) fn at(line: &str, at: usize, is_whole: bool) -> Option<Span> {
     let (length, is_hard) = match rest[0] {
         b'`' => {
             let run = rest.iter().take_while(|it| **it == b'`').count();
-            (code(rest, run).or_else(unfinished)?, false)
+            let length = code(rest, run);
+            // A link in half a piece of code would be live.
+            let is_hard = length.is_some_and(|it| rest[..it].windows(3).any(|it| it == b"://"));
+            (length.or_else(unfinished)?, is_hard)
         }
         b'[' => (link(rest, is_whole)?, true),
         b'<' => (token(rest)?, true),
-        b'h' if rest.starts_with(b"http://") || rest.starts_with(b"https://") => (bare_link(rest), true),
+        b'h' | b'H' if scheme(rest).is_some_and(|it| it <= 5) => (bare_link(rest), true),
         _ => return None,
     };
     let end = line.floor_char_boundary(at + length);
@@ -33,9 +38,9 @@ pub(super) fn at(line: &str, at: usize, is_whole: bool) -> Option<Span> {
 }
 
 /// Length of inline code that opens with `run` backticks: it closes with as many.
-fn code(rest: &[u8], run: usize) -> Option<usize> {
+pub(super) fn code(rest: &[u8], run: usize) -> Option<usize> {
     let mut at = run;
-    while at < rest.len().min(LONGEST) {
+    while at < rest.len().min(LONGEST_CODE) {
         let next = rest[at..].iter().take_while(|it| **it == b'`').count();
         if next == run {
             return Some(at + next);
@@ -90,7 +95,7 @@ fn balanced(rest: &[u8], open: u8, close: u8) -> Option<usize> {
 fn token(rest: &[u8]) -> Option<usize> {
     let begins = |it: &[u8]| rest[1..].starts_with(it);
     let is_command = begins(b"/");
-    let is_link = begins(b"http://") || begins(b"https://");
+    let is_link = scheme(&rest[1..]).is_some();
     if !is_command && !is_link && ![b"@".as_slice(), b"#", b":", b"a:", b"t:", b"id:"].into_iter().any(begins)
     {
         return None;
@@ -101,6 +106,12 @@ fn token(rest: &[u8]) -> Option<usize> {
     let length = 1 + rest[1..].iter().take(longest).take_while(is_inside).count();
     let is_closed = rest.get(length) == Some(&b'>');
     if is_closed || length == rest.len() { Some(length + usize::from(is_closed)) } else { None }
+}
+
+/// Length of the word before `://`, if there is one.
+fn scheme(rest: &[u8]) -> Option<usize> {
+    let length = rest.iter().take(10).take_while(|it| it.is_ascii_alphabetic()).count();
+    (length > 0 && rest[length..].starts_with(b"://")).then_some(length)
 }
 
 /// Length of `https://…` as Discord makes it a link: up to a space or `<`.

@@ -12,8 +12,15 @@ fn check(text: &str, limit: usize, expected: &Expect) {
     law(text, limit);
 }
 
-/// Whether each fence is closed, by a reading of Markdown that shares nothing with the code under test.
+/// Whether each fence is closed.
 fn is_balanced(part: &str, limit: usize) -> bool {
+    fences(part, limit).0
+}
+
+/// Whether each fence is closed, and the lines outside of them, by a reading of Markdown that shares nothing with the code under
+/// test.
+pub(super) fn fences(part: &str, limit: usize) -> (bool, String) {
+    let mut outside = String::new();
     let mut open: Option<(String, usize, bool)> = None;
     for line in part.split('\n') {
         if open.as_ref().is_some_and(|it| it.2) && !line.trim_start().starts_with('>') {
@@ -45,7 +52,10 @@ fn is_balanced(part: &str, limit: usize) -> bool {
                 let length = item.len() - info.len();
                 let is_text =
                     length < 3 || (mark == '`' && info.contains('`')) || units(line.trim_end()) > limit / 4;
-                if !is_text {
+                if is_text {
+                    outside.push_str(line);
+                    outside.push('\n');
+                } else {
                     open = Some((
                         mark.to_string().repeat(length),
                         line.len() - item.len(),
@@ -55,7 +65,7 @@ fn is_balanced(part: &str, limit: usize) -> bool {
             }
         }
     }
-    open.is_none()
+    (open.is_none(), outside)
 }
 
 /// The text's own characters, in order: without white space, and without lines that are only a fence.
@@ -443,13 +453,8 @@ fn nothing_comes_of_nothing() {
     );
 }
 
-#[test]
-fn tame_drops_control_characters_only() {
-    assert_eq!(tame("a\r\nb\tc\u{0}\u{1b}[1m\u{7f}\u{85}👩‍🚀 <@1> @everyone"), "a\nb\tc[1m👩‍🚀 <@1> @everyone");
-}
-
 /// A long answer as models write them, of at least `length` characters.
-fn long_answer(length: usize) -> String {
+pub(super) fn long_answer(length: usize) -> String {
     let mut text = String::new();
     for it in 0.. {
         text += &format!(
@@ -590,11 +595,5 @@ proptest! {
         let (before, after) = (parts(&text[..ends[0]], limit), parts(&text[..ends[1]], limit));
         let full = before.len().saturating_sub(2);
         prop_assert_eq!(&before[..full], &after[..full.min(after.len())]);
-    }
-
-    #[test]
-    fn tame_text_is_a_part_of_the_text(text in any::<String>()) {
-        prop_assert!(tame(&text).chars().all(|it| !it.is_control() || it == '\n' || it == '\t'));
-        prop_assert_eq!(tame(&tame(&text)), tame(&text));
     }
 }

@@ -93,7 +93,7 @@ async fn a_deleted_question_takes_its_answer_along() {
 
     // Deleted while it is answered: it is neither finished after a crash nor remembered.
     assert!(store.forget_message(MessageId(2)).await.unwrap());
-    assert_eq!(store.unfinished(at(0), at(1000)).await.unwrap().len(), 0);
+    assert_eq!(store.unfinished(at(0), at(0), at(1000)).await.unwrap().len(), 0);
     answer(&store, &second, "Two.", 20).await;
     check(&store, None, 40, expect![""]).await;
 }

@@ -45,7 +45,7 @@ async fn a_store_that_was_dropped_lost_nothing() {
     drop(store);
 
     let store = Store::open(&url(&dir)).await.unwrap();
-    let unfinished = store.unfinished(at(0), at(1000)).await.unwrap();
+    let unfinished = store.unfinished(at(0), at(0), at(1000)).await.unwrap();
     assert_eq!(unfinished.len(), 1);
     assert_eq!((&unfinished[0].turn, &unfinished[0].inbound.text), (&first, &"hi".to_owned()));
     assert_eq!(unfinished[0].parts, [(0, MessageId(11))]);
@@ -62,7 +62,7 @@ async fn a_copy_of_the_files_in_mid_flight_has_everything() {
         std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
     }
     let restored = Store::open(&url(&copy)).await.unwrap();
-    assert_eq!(restored.unfinished(at(0), at(1000)).await.unwrap().len(), 1);
+    assert_eq!(restored.unfinished(at(0), at(0), at(1000)).await.unwrap().len(), 1);
     assert_eq!(restored.claim(&message(1, "hi"), &turn("other")).await.unwrap(), Claim::Duplicate);
 }
 

@@ -84,18 +84,42 @@ async fn unfinished_turns_come_back_whole() {
     let plain = Inbound { guild_id: None, place: Place::Dm, trigger: Trigger::Dm, ..message(8, "later") };
     let _ = store.claim(&plain, &turn("y")).await.unwrap();
 
-    let found = store.unfinished(at(6), at(1000)).await.unwrap();
+    let found = store.unfinished(at(6), at(6), at(1000)).await.unwrap();
     assert_eq!(found.iter().map(|it| &it.inbound).collect::<Vec<_>>(), [&inbound, &plain]);
     assert_eq!(found[0].parts, [(0, MessageId(71)), (1, MessageId(72))], "a part may get another message");
     assert_eq!(found[1].parts, []);
     assert!(!format!("{found:?}").contains("what?"), "Debug shows no text");
-    assert_eq!(store.unfinished(at(7), at(1000)).await.unwrap().len(), 1, "only newer ones");
-    assert_eq!(store.unfinished(at(6), at(8)).await.unwrap().len(), 1, "and those before this process");
+    assert_eq!(store.unfinished(at(7), at(7), at(1000)).await.unwrap().len(), 1, "only newer ones");
+    assert_eq!(
+        store.unfinished(at(6), at(6), at(8)).await.unwrap().len(),
+        1,
+        "and those before this process"
+    );
 
-    assert_eq!(store.expire_unfinished(at(7), at(20)).await.unwrap(), 1);
-    let left = store.unfinished(at(0), at(1000)).await.unwrap();
+    assert_eq!(store.expire_unfinished(at(7), at(7), at(20)).await.unwrap(), 1);
+    let left = store.unfinished(at(0), at(0), at(1000)).await.unwrap();
     assert_eq!(left.iter().map(|it| it.turn.0.as_str()).collect::<Vec<_>>(), ["y"]);
     assert_eq!(store.turn_ends(at(20)).await.unwrap(), [("expired".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn queued_turns_outlive_the_others_and_so_do_those_behind_them() {
+    let (_dir, store) = fresh().await;
+    let in_channel = |id: u64, channel| Inbound { channel_id: ChannelId(channel), ..message(id, "hi") };
+    for (id, channel) in [(1, 70), (2, 70), (5, 70), (6, 71)] {
+        let _ = store.claim(&in_channel(id, channel), &turn(&id.to_string())).await.unwrap();
+    }
+    assert!(store.set_queued(&turn("1")).await.unwrap());
+    assert_eq!(store.queued().await.unwrap(), [turn("1")]);
+    assert!(store.has_turn(MessageId(5)).await.unwrap() && !store.has_turn(MessageId(7)).await.unwrap());
+    // Older than 8 is too old; in a queue, older than 3 is; the queued one itself never is.
+    assert_eq!(store.expire_unfinished(at(8), at(3), at(20)).await.unwrap(), 2);
+    let left = store.unfinished(at(8), at(3), at(1000)).await.unwrap();
+    assert_eq!(left.iter().map(|it| it.turn.0.as_str()).collect::<Vec<_>>(), ["1", "5"]);
+    store.set_answering(&turn("1")).await.unwrap();
+    assert_eq!(store.queued().await.unwrap(), []);
+    assert!(store.finish(&turn("1"), &End::Expired, at(30)).await.unwrap());
+    assert!(!store.set_queued(&turn("1")).await.unwrap(), "what has ended is not queued");
 }
 
 #[tokio::test]
@@ -120,7 +144,7 @@ proptest! {
             inbound.author.name = name;
             inbound.opening = Some(Opening { title, ..Opening::default() });
             let _ = store.claim(&inbound, &turn("x")).await.unwrap();
-            let found = store.unfinished(at(0), at(1000)).await.unwrap();
+            let found = store.unfinished(at(0), at(0), at(1000)).await.unwrap();
             assert_eq!(found[0].inbound, inbound);
             assert_eq!(store.find(MessageId(id)).await.unwrap().unwrap().text, inbound.text);
         });
