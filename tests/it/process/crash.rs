@@ -171,12 +171,21 @@ impl Run {
         let came = self.wait(&bot, moment).await;
         let streams = self.streams();
         bot.kill().await;
+        self.no_crash_loop().await;
         self.home.stage.discord.heal_rest();
         self.in_an_answer += u64::from(came && streams > 0);
         let open: Vec<&str> = self.places.iter().flat_map(|it| self.open(it.0)).collect();
         let line =
             format!("kill {}: {moment:?}, {streams} streams, open: {}", self.kills.len() + 1, open.join(" "));
         self.kills.push(line);
+    }
+
+    /// A program that is killed all the time waits longer and longer before it connects again: not here.
+    async fn no_crash_loop(&self) {
+        let pool = sqlx::SqlitePool::connect(&self.home.database()).await.unwrap();
+        // There is no such table in a database that was killed while it was made.
+        let _ = sqlx::query("UPDATE starts SET in_vain = 0").execute(&pool).await;
+        pool.close().await;
     }
 
     /// Lets everything come to its end, in calm weather.
