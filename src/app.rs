@@ -312,10 +312,11 @@ impl App {
         let Self { config, rooms, discord, status, api, tasks, closing, hang_up } = self;
         let up = CancellationToken::new();
         let gateway = discord.as_ref().map(|(door, _)| door.connected());
+        let gateway_waits = discord.as_ref().map(|(door, _)| door.waits());
         let status_server = async {
             match status {
                 Some(listener) => {
-                    let status = Status { chat: rooms.chat.clone(), gateway };
+                    let status = Status { chat: rooms.chat.clone(), gateway, gateway_waits };
                     let end = up.clone().cancelled_owned();
                     status::serve(listener, status, end).await.map_err(Failure::Status)
                 }

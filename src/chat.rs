@@ -1,6 +1,7 @@
 //! One turn, start to end: claim, wait for the lane, remember what was said, ask, let the draft grow, record.
 
 pub mod again;
+pub mod away;
 pub mod choices;
 mod context;
 mod health;
@@ -380,24 +381,23 @@ impl Chat {
         }
     }
 
-    /// The turns that had not ended when the process did, in line to be finished; those that are too old are closed.
+    /// The turns that had not ended when the process did, in line to be finished. Those that are too old are not
+    /// among them: see [`Chat::overdue`].
     pub async fn unfinished(&self, now: UnixMillis) -> Vec<Turn> {
-        let oldest = now.minus(self.settings.answer_missed);
-        let oldest_queued = now.minus(self.settings.queue_when_down);
+        let (oldest, oldest_queued) = self.oldest(now);
         let found = async {
-            let expired = self.store.expire_unfinished(oldest, oldest_queued, now).await?;
             let unfinished = self.store.unfinished(oldest, oldest_queued, self.born).await?;
-            Ok::<_, StoreError>((expired, unfinished, self.store.queued().await?))
+            Ok::<_, StoreError>((unfinished, self.store.queued().await?))
         };
-        let (expired, unfinished, queued) = match found.await {
+        let (unfinished, queued) = match found.await {
             Ok(found) => found,
             Err(failure) => {
                 error!(error = %failure, "could not look for turns that had not ended");
                 return Vec::new();
             }
         };
-        if expired + unfinished.len() as u64 > 0 {
-            info!(expired, resumed = unfinished.len(), "turns had not ended when the process did");
+        if !unfinished.is_empty() {
+            info!(resumed = unfinished.len(), "turns had not ended when the process did");
         }
         let in_line = |it: Unfinished| {
             let ticket = self.line_up(&it.inbound, it.inbound.message_id, false, true).ok()?;
@@ -406,6 +406,11 @@ impl Chat {
             Some(Turn { parts: it.parts, again: it.again, was_queued, ..turn })
         };
         unfinished.into_iter().filter_map(in_line).collect()
+    }
+
+    /// What is not older is still answered; and the same for what waits in an outage.
+    fn oldest(&self, now: UnixMillis) -> (UnixMillis, UnixMillis) {
+        (now.minus(self.settings.answer_missed), now.minus(self.settings.queue_when_down))
     }
 
     fn line_up(

@@ -1,11 +1,14 @@
 //! The front door: takes what the gateway tells, and sees to it that each message and command gets its answer.
 
 mod access;
+mod budget;
 mod buttons;
 mod commands;
 mod events;
 mod gateway;
 mod inbound;
+mod marks;
+mod missed;
 mod outbound;
 mod permissions;
 mod places;
@@ -24,6 +27,8 @@ pub use access::missing_in;
 use commands::Command;
 pub use gateway::GatewayFailure;
 use inbound::Verdict;
+use marks::Marks;
+use missed::{Heads, Order};
 use outbound::{Delivery, Pace, Pacers, Stage};
 use places::{Places, Whereabouts};
 use rest::{ApplicationId, Hook, InteractionId, Rest};
@@ -34,7 +39,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{SetOnce, watch},
+    sync::{OnceCell, SetOnce, watch},
     time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -82,7 +87,12 @@ struct Inner {
     closing: CancellationToken,
     hang_up: CancellationToken,
     is_connected: watch::Sender<bool>,
-    is_resumed_from_store: OnceLock<()>,
+    waits: watch::Sender<Option<String>>,
+    marks: Marks,
+    heads: Heads,
+    order: Order,
+    taken_up: OnceCell<()>,
+    is_registered: OnceLock<()>,
 }
 
 impl Door {
@@ -108,7 +118,12 @@ impl Door {
             closing,
             hang_up,
             is_connected: watch::Sender::new(false),
-            is_resumed_from_store: OnceLock::new(),
+            waits: watch::Sender::new(None),
+            marks: Marks::default(),
+            heads: Heads::default(),
+            order: Order::default(),
+            taken_up: OnceCell::new(),
+            is_registered: OnceLock::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -188,7 +203,7 @@ impl Door {
             let me = self.inner.me.get().copied();
             let parts = match is_resumed {
                 _ if turn.is_again() => Some(pressed::parts(rest, &stage, turn, me, is_resumed).await),
-                true => Some(resumed::parts(rest, &stage, me, &turn.parts).await),
+                true => Some(resumed::parts_of(rest, &stage, me, &turn.parts).await),
                 false => None,
             };
             if is_resumed && let Some(parts) = &parts {
@@ -357,19 +372,10 @@ impl Door {
         }
     }
 
-    /// The first READY: registers the commands, and finishes what the last process could not.
+    /// The first READY: registers the commands.
     async fn arrive(&self, application: ApplicationId) {
-        if self.inner.is_resumed_from_store.set(()).is_err() {
+        if self.inner.is_registered.set(()).is_err() {
             return;
-        }
-        for turn in self.inner.chat.unfinished(UnixMillis::now()).await {
-            if turn.is_hooked() || (turn.inbound.trigger == Trigger::Command && !turn.is_again()) {
-                // What entitled to answer is gone with the process, and the answer may have been a private one.
-                self.inner.chat.close_unseen(&turn, "interaction_lost", UnixMillis::now()).await;
-                continue;
-            }
-            let stage = pressed::stage(&turn, None);
-            self.answer(Box::new(turn), stage, true);
         }
         let scopes: Vec<Option<GuildId>> = match &self.inner.settings.register_commands {
             RegisterCommands::Global => vec![None],

@@ -23,6 +23,8 @@ pub struct Status {
     pub chat: Chat,
     /// Whether gateway events arrive; none when the bot runs without Discord.
     pub gateway: Option<watch::Receiver<bool>>,
+    /// Why the gateway is not connected to on purpose, if that is so.
+    pub gateway_waits: Option<watch::Receiver<Option<String>>>,
 }
 
 /// Serves until `end`.
@@ -50,7 +52,10 @@ async fn ready(State(status): State<Status>) -> impl IntoResponse {
     let provider = status.chat.standings().iter().any(|it| it.standing.can_be_asked());
     let is_ready = gateway && store && provider;
     let code = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({"ready": is_ready, "gateway": gateway, "store": store, "provider": provider});
+    let mut body = json!({"ready": is_ready, "gateway": gateway, "store": store, "provider": provider});
+    if let Some(why) = status.gateway_waits.as_ref().and_then(|it| it.borrow().clone()) {
+        body["gateway_waits"] = why.into();
+    }
     (code, Json(body))
 }
 

@@ -405,4 +405,13 @@ impl Discord {
     pub fn set_limit(&self, name: &str, calls: u32, window: Duration) {
         self.core.world().limits.set(name, calls, window);
     }
+    /// How many connections the gateway recommends; one unless this was said.
+    pub fn set_shards(&self, shards: u64) {
+        self.core.world().sessions.recommended = shards.max(1);
+    }
+
+    /// What the bot is told of the sessions that it may still begin; none for the truth: what is left of a thousand.
+    pub fn set_sessions_left(&self, left: Option<(u64, Duration)>) {
+        self.core.world().sessions.allowance = left;
+    }
 }

@@ -82,6 +82,23 @@ pub(crate) fn broken_off(is_filtered: bool, turn: &TurnId) -> String {
     format!("-# {why} · {turn}")
 }
 
+/// What people are told when more was missed than is answered. Messages before the one that it replies to are done with.
+pub(crate) const MORE_WAS_MISSED: &str = "While I was away, more messages to me came in here than I can answer one by one. I go \
+     on with the latest ones; please ask again if an older one still matters.";
+
+/// A question was taken before the bot went away, and is too old to be answered by itself now.
+pub(crate) fn too_late(turn: &TurnId) -> String {
+    format!(
+        "I was away before I could answer this, and by now it is too old to answer it unasked. Please ask again if it still \
+         matters.\n-# {turn}"
+    )
+}
+
+/// The footer under an answer that was never finished, since the bot was away for too long.
+pub(crate) fn left_half(turn: &TurnId) -> String {
+    format!("-# this answer broke off when I went away; please ask again · {turn}")
+}
+
 /// The apology when nobody answered: what happened, what to do, and the id that operators find in the log.
 pub(crate) fn apology(exhausted: &Exhausted, turn: &TurnId) -> String {
     let kinds: BTreeSet<Failure> = exhausted.failures.iter().map(|(_, failed)| failed.failure).collect();

@@ -37,27 +37,36 @@ impl EventHandler for Door {
     async fn ready(&self, context: Context, ready: Ready) {
         let _in_hand = self.inner.chat.metrics().gateway_event("ready");
         let _ = self.inner.me.set(UserId(ready.user.id.get()));
+        let gap = self.gap_before(&ready);
         info!(
             user = ready.user.name,
             guilds = ready.guilds.len(),
             "connected to Discord as {}",
             ready.user.name
         );
-        self.inner.is_connected.send_replace(true);
         let (activity, status) = Presence::now(&self.inner.chat).parts();
         context.set_presence(activity, status);
+        if ready.shard.is_none_or(|it| it.total == 1) {
+            self.inner.is_connected.send_replace(true);
+        }
         // serenity runs each event in a task of its own, so that nobody waits for this.
-        self.arrive(ApplicationId(ready.application.id.get())).await;
+        self.take_up().await;
+        let catch_up = async {
+            if let Some(gap) = gap {
+                self.catch_up(gap, ready.guilds.iter().map(|it| GuildId(it.id.get())).collect()).await;
+            }
+        };
+        tokio::join!(self.arrive(ApplicationId(ready.application.id.get())), catch_up);
     }
 
     async fn resume(&self, _: Context, _: ResumedEvent) {
         let _in_hand = self.inner.chat.metrics().gateway_event("resumed");
         info!("the connection to Discord was resumed");
-        self.inner.is_connected.send_replace(true);
     }
 
-    async fn message(&self, _: Context, message: Message) {
+    async fn message(&self, context: Context, message: Message) {
         let _in_hand = self.inner.chat.metrics().gateway_event("message");
+        let _hearing = self.hearing(context.shard_id.0, &message).await;
         self.hear(message).await;
     }
 
@@ -83,6 +92,7 @@ impl EventHandler for Door {
         for channel in guild.channels.values().chain(&guild.threads) {
             self.inner.places.learn(known(channel));
         }
+        self.learn_heads(&guild);
     }
 
     async fn channel_create(&self, _: Context, channel: GuildChannel) {

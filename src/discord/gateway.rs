@@ -1,6 +1,13 @@
 //! The connection to Discord: where it is, whether it is up, and why it can't be served.
 
-use super::{Door, presence, rest::RestError};
+use super::{
+    Door, budget, presence,
+    rest::{GatewayBot, RestError},
+};
+use crate::{
+    chat::away::{Mark, lasting},
+    message::UnixMillis,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serenity::{
     client::{Client, ClientBuilder},
@@ -11,11 +18,18 @@ use serenity::{
 use std::{convert::Infallible, time::Duration};
 use tokio::{
     sync::watch,
-    time::{interval, timeout},
+    time::{Instant, interval, sleep, timeout},
 };
+use tracing::{error, warn};
 
 /// How often it is looked whether the connections are up.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How often it is written down how far the gateway was heard: a kill costs a second look at what came since.
+const KEEP_EVERY: Duration = Duration::from_secs(2);
+
+/// Who was connected for so long did not start in vain.
+const STEADY: Duration = Duration::from_secs(30);
 
 /// How long the connections may take to close.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
@@ -61,46 +75,124 @@ impl GatewayFailure {
     }
 }
 
+/// How a client's time ended.
+enum Ended {
+    /// For good, or because the process stops.
+    Done(Result<(), GatewayFailure>),
+    /// Sessions begin and end at once. Whether one had come up before that.
+    InVain(bool),
+}
+
 impl Door {
+    /// Why nobody connects at present, if that is so.
+    #[must_use]
+    pub fn waits(&self) -> watch::Receiver<Option<String>> {
+        self.inner.waits.subscribe()
+    }
+
     /// Serves the gateway until `closing`.
     ///
     /// # Errors
     /// The token or the intents are refused, or Discord can't be reached at the start.
     pub async fn serve(self, token: &SecretString) -> Result<(), GatewayFailure> {
-        let (closing, is_connected) = (self.inner.closing.clone(), self.inner.is_connected.clone());
-        let chat = self.inner.chat.clone();
-        let (mut client, shard_count) = tokio::select! {
+        let closing = self.inner.closing.clone();
+        let in_vain = self.inner.chat.begin_start(UnixMillis::now()).await;
+        let pause = budget::after_starts_in_vain(in_vain);
+        let why = format!("the last {in_vain} starts came to nothing");
+        let (mut rounds, mut is_first) = (0, true);
+        tokio::select! {
             biased;
             () = closing.cancelled() => return Ok(()),
-            client = self.connect(token) => client?,
-        };
-        let shards = client.shard_manager.clone();
-        tokio::select! {
-            served = client.start_shards(shard_count) => match served {
-                Ok(()) => Ok(()),
-                Err(serenity::Error::Gateway(GatewayError::InvalidAuthentication)) => Err(GatewayFailure::WrongToken),
-                Err(serenity::Error::Gateway(
-                    GatewayError::DisallowedGatewayIntents | GatewayError::InvalidGatewayIntents,
-                )) => Err(GatewayFailure::DisallowedIntents),
-                Err(failure) => Err(GatewayFailure::Ended(failure.to_string())),
-            },
-            never = watch_shards(&shards, &is_connected) => match never {},
-            never = presence::keep(&chat, &shards) => match never {},
-            // Before the first connection `start_shards` would not return after a shutdown, so it is not waited for.
-            () = closing.cancelled() => {
-                let _ = timeout(GOODBYE_LIMIT, shards.shutdown_all()).await;
-                Ok(())
+            () = self.wait(pause, &why) => {}
+        }
+        loop {
+            let connected = tokio::select! {
+                biased;
+                () = closing.cancelled() => return Ok(()),
+                connected = self.clone().connect(token) => connected,
+            };
+            match connected {
+                Ok((client, shards)) => match self.serve_with(client, shards).await {
+                    Ended::Done(ended) => return ended,
+                    Ended::InVain(was_up) => rounds = if was_up { 0 } else { rounds + 1 },
+                },
+                Err(failure @ GatewayFailure::Unreachable { .. }) if !is_first => {
+                    warn!(error = %failure, "Discord cannot be asked for its gateway");
+                }
+                Err(failure) => return Err(failure),
+            }
+            is_first = false;
+            tokio::select! {
+                biased;
+                () = closing.cancelled() => return Ok(()),
+                () = self.wait(budget::after_rounds_in_vain(rounds), "sessions with Discord end as soon as they begin") => {}
             }
         }
     }
 
-    /// A client that knows where the gateway is, and how many connections Discord wants.
+    /// Waits before the next connection, and lets operators know.
+    async fn wait(&self, pause: Duration, why: &str) {
+        if pause.is_zero() {
+            return;
+        }
+        let why = format!("{why}, so the next session begins in {}", lasting(pause));
+        warn!(seconds = pause.as_secs(), "not connecting to Discord: {why}");
+        self.inner.waits.send_replace(Some(why));
+        sleep(pause).await;
+        self.inner.waits.send_replace(None);
+    }
+
+    async fn serve_with(&self, mut client: Client, shard_count: u32) -> Ended {
+        let (closing, is_connected) = (&self.inner.closing, &self.inner.is_connected);
+        let shards = client.shard_manager.clone();
+        let kept = self.inner.chat.marks().await;
+        self.inner.marks.load(shard_count, &kept);
+        let ended = tokio::select! {
+            served = client.start_shards(shard_count) => Ended::Done(served.map_err(failure)),
+            never = watch_shards(&shards, shard_count, is_connected) => match never {},
+            never = presence::keep(&self.inner.chat, &shards) => match never {},
+            never = self.keep_marks(shard_count) => match never {},
+            never = self.tell_when_steady() => match never {},
+            was_up = self.sessions_in_vain(shard_count) => {
+                error!("sessions with Discord end as soon as they begin; the connection is given up for a while");
+                let _ = timeout(GOODBYE_LIMIT, shards.shutdown_all()).await;
+                Ended::InVain(was_up)
+            }
+            // Before the first connection `start_shards` would not return after a shutdown, so it is not waited for.
+            () = closing.cancelled() => {
+                let was_up = *is_connected.borrow();
+                let _ = timeout(GOODBYE_LIMIT, shards.shutdown_all()).await;
+                if was_up {
+                    self.inner.chat.start_went_well().await;
+                }
+                Ended::Done(Ok(()))
+            }
+        };
+        is_connected.send_replace(false);
+        self.inner
+            .chat
+            .keep_marks(&self.inner.marks.to_keep(shard_count, Instant::now()), UnixMillis::now())
+            .await;
+        ended
+    }
+
+    /// A client that knows where the gateway is, and how many connections Discord wants. Waits for as long as there are too
+    /// few sessions left.
     async fn connect(self, token: &SecretString) -> Result<(Client, u32), GatewayFailure> {
         let base = self.inner.settings.api_base.clone();
-        let gateway = self.inner.rest.gateway_bot().await.map_err(|cause| match cause {
-            RestError::Unauthorized => GatewayFailure::WrongToken,
-            cause => GatewayFailure::Unreachable { base: base.clone(), cause },
-        })?;
+        let (gateway, shards) = loop {
+            let gateway = self.inner.rest.gateway_bot().await.map_err(|cause| match cause {
+                RestError::Unauthorized => GatewayFailure::WrongToken,
+                cause => GatewayFailure::Unreachable { base: base.clone(), cause },
+            })?;
+            let shards = gateway.shards.unwrap_or(1).max(1);
+            let pause = budget::until_sessions(gateway.session_start_limit, shards);
+            if pause.is_zero() {
+                break (gateway, shards);
+            }
+            let left = gateway.session_start_limit.map_or(0, |it| it.remaining);
+            self.wait(pause, &format!("Discord lets this bot begin only {left} more sessions today, and resets its token after the last one")).await;
+        };
         // serenity asks for the gateway once more when it is built, and would go to the real Discord if that failed: its own
         // requests go to our base, and the address is set to what our own request was told.
         let http = HttpBuilder::new(token.expose_secret()).proxy(&base).ratelimiter_disabled(true).build();
@@ -108,19 +200,79 @@ impl Door {
         let client = ClientBuilder::new_with_http(http, intents).event_handler(self).await;
         let client = client.map_err(|failure| GatewayFailure::Ended(failure.to_string()))?;
         gateway.url.clone_into(&mut *client.ws_url.lock().await);
-        Ok((client, gateway.shards.unwrap_or(1).max(1)))
+        Ok((client, shards))
+    }
+
+    /// Writes down how far the gateway was heard, whenever that has changed.
+    async fn keep_marks(&self, shards: u32) -> Infallible {
+        let mut looks = interval(KEEP_EVERY);
+        let mut kept: Vec<Mark> = Vec::new();
+        loop {
+            looks.tick().await;
+            let marks = self.inner.marks.to_keep(shards, Instant::now());
+            if marks != kept && self.inner.chat.keep_marks(&marks, UnixMillis::now()).await {
+                kept = marks;
+            }
+        }
+    }
+
+    /// Writes down that this start came to something.
+    async fn tell_when_steady(&self) -> Infallible {
+        let mut is_connected = self.connected();
+        loop {
+            let _ = is_connected.wait_for(|it| *it).await;
+            if timeout(STEADY, is_connected.wait_for(|it| !*it)).await.is_err() {
+                self.inner.chat.start_went_well().await;
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Ends when sessions begin, over and over, and none comes up. serenity would go on for ever, every five seconds, until the
+    /// day's sessions are used up; Discord itself tells how many it has counted. Says whether one had come up before.
+    async fn sessions_in_vain(&self, shards: u32) -> bool {
+        let mut is_connected = self.connected();
+        let mut was_up = false;
+        loop {
+            was_up |= *is_connected.borrow_and_update();
+            let _ = is_connected.wait_for(|it| !*it).await;
+            let mut first = None;
+            while timeout(budget::LOST_FOR, is_connected.wait_for(|it| *it)).await.is_err() {
+                let Ok(GatewayBot { session_start_limit: Some(now), .. }) =
+                    self.inner.rest.gateway_bot().await
+                else {
+                    continue;
+                };
+                let first = *first.get_or_insert(now.remaining);
+                if budget::are_in_vain(first, now, shards) {
+                    return was_up;
+                }
+            }
+        }
+    }
+}
+
+/// Why serenity ended.
+fn failure(failure: serenity::Error) -> GatewayFailure {
+    match failure {
+        serenity::Error::Gateway(GatewayError::InvalidAuthentication) => GatewayFailure::WrongToken,
+        serenity::Error::Gateway(
+            GatewayError::DisallowedGatewayIntents | GatewayError::InvalidGatewayIntents,
+        ) => GatewayFailure::DisallowedIntents,
+        failure => GatewayFailure::Ended(failure.to_string()),
     }
 }
 
 /// Looks whether the connections are up, all of them. serenity tells its handlers of a stage only together with an event
 /// that came in, and of each connection by itself, so that nobody would hear of a gateway that takes none any more.
-async fn watch_shards(shards: &ShardManager, is_connected: &watch::Sender<bool>) -> Infallible {
+async fn watch_shards(shards: &ShardManager, count: u32, is_connected: &watch::Sender<bool>) -> Infallible {
     let mut looks = interval(LOOK_EVERY);
     loop {
         looks.tick().await;
         let now = {
             let runners = shards.runners.lock().await;
-            !runners.is_empty() && runners.values().all(|it| it.stage == ConnectionStage::Connected)
+            let are_there = u32::try_from(runners.len()).is_ok_and(|it| it >= count);
+            are_there && runners.values().all(|it| it.stage == ConnectionStage::Connected)
         };
         is_connected.send_if_modified(|it| std::mem::replace(it, now) != now);
     }

@@ -48,6 +48,10 @@ const FINAL_LIMIT: Duration = Duration::from_secs(60);
 /// The name of the file with an answer that is too long for messages.
 const FILE_NAME: &str = "answer.md";
 
+/// More posts than a reply has: their nonces are nobody's. For the nonce of a post that was made already Discord gives back that
+/// message, even if it was deleted since, by a person, or by a process before this one.
+const AFRESH: usize = 5000;
+
 /// Where a reply is shown.
 #[derive(Clone, Debug)]
 pub(crate) enum Stage {
@@ -340,6 +344,7 @@ where
                     && self.parts.get(place).is_some_and(|it| it.shown.is_none()) =>
             {
                 self.parts.remove(place);
+                self.posts += AFRESH;
                 return Ok(());
             }
             Err(error) => return Err(error),

@@ -6,6 +6,7 @@ mod conversations;
 mod durability;
 mod ledger;
 mod lessons;
+mod marks;
 mod opening;
 mod rests;
 mod schema;

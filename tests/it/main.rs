@@ -20,6 +20,7 @@ mod gateway;
 mod harness;
 mod http;
 mod limits;
+mod missed;
 mod process;
 mod sharing;
 mod streaming;

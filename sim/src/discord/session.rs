@@ -131,6 +131,10 @@ pub(crate) struct Sessions {
     made: u64,
     /// Whether new connections are reset at once.
     pub(crate) refuse: bool,
+    /// How many connections are recommended.
+    pub(crate) recommended: u64,
+    /// Sessions that may still begin, and for how long; none for as many as are left of a thousand.
+    pub(crate) allowance: Option<(u64, std::time::Duration)>,
     pub(crate) counts: SessionCounts,
     /// Whether events come twice, or after their successor.
     pub(crate) mischief: Mischief,
@@ -146,6 +150,8 @@ impl Sessions {
             links: BTreeMap::new(),
             made: 0,
             refuse: false,
+            recommended: 1,
+            allowance: None,
             counts: SessionCounts::default(),
             mischief: Mischief::default(),
             held: None,

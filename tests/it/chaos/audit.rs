@@ -13,7 +13,7 @@ use std::{
 /// Discord's limit for a message, in UTF-16 units.
 const LIMIT: usize = 2000;
 /// Whether the program looks for what was said while it did not listen.
-const CATCHES_UP: bool = false;
+const CATCHES_UP: bool = true;
 /// So many findings of a sort are shown; more of the same say nothing new.
 const SHOWN: usize = 5;
 /// The providers of a run; each has the model of its name and `-1`.

@@ -186,6 +186,30 @@ async fn killed_with_several_parts_shown() {
     .await;
 }
 
+/// What is noted of an answer may be gone: deleted by a moderator, or by the bot itself just before it died.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_with_a_part_that_is_gone_afterwards() {
+    let home = Home::new("alpha: pace=1ms lorem=5000 hold after=700").await;
+    let harbour = home.stage.discord.channel("harbour");
+    let bot = home.serve(&[]).await;
+    home.stage.discord.say("ana", harbour, "@neverdark how is the harbour?", None);
+    let noted =
+        async || (home.column("SELECT '' || message_id FROM reply_parts").await.len() >= 2).then_some(());
+    until("two parts are noted", noted).await;
+    bot.kill().await;
+    home.stage.discord.delete(shown(&home, harbour)[1]);
+
+    home.stage.providers.set("alpha", "lorem=3000").expect("it can be healed");
+    let bot = home.serve(&[]).await;
+    until("the turn has ended", async || {
+        states(&home).await.iter().all(|it| it != "answering").then_some(())
+    })
+    .await;
+    stopped(&bot.stop().await);
+    assert_eq!(states(&home).await, ["answered"]);
+    assert!(home.answers(harbour).len() >= 2, "{:?}", home.answers(harbour));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_named_a_time_is_left_alone_over_a_kill() {
     let home = Home::new("alpha: 429 retry-after=300 then 'Too early!' | beta: 'I am beta.'").await;

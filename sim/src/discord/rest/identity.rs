@@ -9,10 +9,13 @@ pub(crate) fn gateway(call: &mut Call<'_>) -> Result<Answer, Fail> {
 }
 
 pub(crate) fn gateway_bot(call: &mut Call<'_>) -> Result<Answer, Fail> {
-    let remaining = 1000_u64.saturating_sub(call.world.sessions.counts.identifies);
+    let sessions = &call.world.sessions;
+    let usual = (1000_u64.saturating_sub(sessions.counts.identifies), std::time::Duration::from_secs(86_400));
+    let (remaining, reset_after) = sessions.allowance.unwrap_or(usual);
+    let reset_after = u64::try_from(reset_after.as_millis()).unwrap_or(u64::MAX);
     Answer::ok(json!({
-        "url": call.gateway_url, "shards": 1,
-        "session_start_limit": { "total": 1000, "remaining": remaining, "reset_after": 86_400_000, "max_concurrency": 1 },
+        "url": call.gateway_url, "shards": sessions.recommended,
+        "session_start_limit": { "total": 1000, "remaining": remaining, "reset_after": reset_after, "max_concurrency": 1 },
     }))
 }
 
