@@ -207,11 +207,15 @@ impl Door {
         let turn = &*turn;
         let before = async {
             let me = self.inner.me.get().copied();
-            match is_resumed {
+            let parts = match is_resumed {
                 _ if turn.is_again() => Some(pressed::parts(rest, &stage, turn, me, is_resumed).await),
                 true => Some(resumed::parts_of(rest, &stage, me, &turn.parts).await),
                 false => None,
+            };
+            if is_resumed && let Some(parts) = &parts {
+                resumed::note(chat, &turn.id, &turn.parts, parts).await;
             }
+            parts
         };
         let before = tokio::select! {
             biased;

@@ -25,12 +25,14 @@ mod slash;
 mod threads;
 pub(crate) mod time;
 mod watching;
+mod weather;
 mod world;
 
 #[cfg(test)]
 mod tests;
 
 pub use permissions::bits;
+pub use weather::Weather;
 
 use std::{
     fmt, io, net::Ipv4Addr, sync::Arc, sync::Mutex, sync::MutexGuard, sync::PoisonError, time::Duration,
@@ -209,6 +211,11 @@ pub enum RestEffect {
         retry_after: Duration,
         /// Whether the bot as a whole is limited.
         global: bool,
+    },
+    /// 429 with this wait, of the limit that all share who call there (`shared`), and nothing is done.
+    SharedLimit {
+        /// How long to wait.
+        retry_after: Duration,
     },
     /// The call is done this much later.
     Delay(Duration),

@@ -22,6 +22,7 @@ mod openai;
 mod play;
 mod responses;
 mod server;
+mod tale;
 pub(crate) mod words;
 
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod tests;
 
 pub use cast::Cast;
 pub use kind::Kind;
+pub use tale::tale;
 
 use futures::future::BoxFuture;
 use server::Server;

@@ -16,7 +16,7 @@ use super::{
     text,
 };
 use crate::{
-    chat::away::Unfinished,
+    chat::{Chat, away::Unfinished},
     message::{ChannelId, MessageId, Trigger, TurnId, UnixMillis, UserId},
 };
 use serenity::all::Message;
@@ -159,6 +159,15 @@ fn there(known: &[(u32, MessageId)], seen: &[Seen], is_all: bool) -> Vec<(u32, M
     let Some(newest) = seen.iter().map(|it| it.id).max() else { return known.to_vec() };
     let is_there = |id: MessageId| seen.iter().any(|it| it.id == id) || (id > newest && !is_all);
     known.iter().copied().filter(|it| is_there(it.1)).collect()
+}
+
+/// Notes in the store what only Discord knew: else nobody would find these messages again.
+pub(super) async fn note(chat: &Chat, turn: &TurnId, known: &[(u32, MessageId)], parts: &[Part]) {
+    for (place, part) in (0..).zip(parts) {
+        if !known.contains(&(place, part.id)) {
+            chat.note_part(turn, place, part.id).await;
+        }
+    }
 }
 
 /// As much of a message as matters here.

@@ -7,6 +7,7 @@
 
 mod api;
 mod buttons;
+mod chaos;
 mod commands;
 mod conversations;
 mod dialects;

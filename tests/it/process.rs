@@ -5,6 +5,7 @@ mod api;
 mod asking;
 pub(crate) mod bot;
 mod commands;
+mod crash;
 pub(crate) mod demo;
 mod permissions;
 mod providers;

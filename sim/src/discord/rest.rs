@@ -33,6 +33,9 @@ use tokio::{net::TcpListener, sync::watch, time::Instant};
 /// The largest body that Discord takes.
 const LARGEST: usize = 25 * 1024 * 1024;
 
+/// The scope of the limit for the bot as a whole.
+const GLOBAL: &str = "global";
+
 /// What a call answers.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -143,7 +146,10 @@ async fn answer(core: &Core, grip: &Grip, found: Found<'_>, incoming: Incoming) 
     let fault = strike(&mut core.world(), route, &incoming);
     match &fault {
         Some(RestEffect::Status(status)) => return failed(*status),
-        Some(RestEffect::RateLimited { retry_after, global }) => return limited(*retry_after, *global, None),
+        Some(RestEffect::RateLimited { retry_after, global }) => {
+            return limited(*retry_after, if *global { GLOBAL } else { "user" }, None);
+        }
+        Some(RestEffect::SharedLimit { retry_after }) => return limited(*retry_after, "shared", None),
         Some(RestEffect::Reset) => {
             grip.reset();
             return (Response::default(), 0);
@@ -155,8 +161,8 @@ async fn answer(core: &Core, grip: &Grip, found: Found<'_>, incoming: Incoming) 
     let major = routes::major(route, &params);
     let standing = match world.limits.take(route.name, &major, route.free, Instant::now()) {
         Verdict::Go(standing) => standing,
-        Verdict::Wait(standing) => return limited(standing.reset_after, false, Some(&standing)),
-        Verdict::WaitGlobally(wait) => return limited(wait, true, None),
+        Verdict::Wait(standing) => return limited(standing.reset_after, "user", Some(&standing)),
+        Verdict::WaitGlobally(wait) => return limited(wait, GLOBAL, None),
     };
     let (query, body, files) = (incoming.query, incoming.body, incoming.files);
     let mut call = Call { world: &mut world, params, query, body, files, gateway_url: core.gateway_url() };
@@ -186,7 +192,7 @@ fn strike(world: &mut World, route: &routes::Route, incoming: &Incoming) -> Opti
                 || it.route == route.name
                 || it.route.starts_with('/') && incoming.path.contains(&it.route))
     };
-    let at = world.faults.iter().position(fits)?;
+    let Some(at) = world.faults.iter().position(fits) else { return world.sky.strike() };
     let fault = &mut world.faults[at];
     let effect = fault.effect.clone();
     if fault.times != u32::MAX {
@@ -281,7 +287,8 @@ fn failed(status: u16) -> (Response, u16) {
     }
 }
 
-fn limited(wait: Duration, global: bool, standing: Option<&Standing>) -> (Response, u16) {
+fn limited(wait: Duration, scope: &str, standing: Option<&Standing>) -> (Response, u16) {
+    let global = scope == GLOBAL;
     let body =
         json!({ "message": "You are being rate limited.", "retry_after": seconds(wait), "global": global });
     let mut response = plain(429, Some(&body));
@@ -289,7 +296,7 @@ fn limited(wait: Duration, global: bool, standing: Option<&Standing>) -> (Respon
         add_headers(&mut response, standing);
     }
     put(&mut response, "retry-after", &format!("{}", wait.as_secs_f64().ceil()));
-    put(&mut response, "x-ratelimit-scope", if global { "global" } else { "user" });
+    put(&mut response, "x-ratelimit-scope", scope);
     if global {
         put(&mut response, "x-ratelimit-global", "true");
     }

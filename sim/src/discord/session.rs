@@ -1,6 +1,9 @@
 //! Gateway sessions: what each one is sent, what it still has to take in, and how it is resumed.
 
-use super::{GatewayFault, SessionCounts};
+use super::{
+    GatewayFault, SessionCounts,
+    weather::{Mischief, Prank},
+};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -111,6 +114,15 @@ pub(crate) struct Scope {
     pub(crate) intent: u64,
 }
 
+/// An event that comes after its successor.
+#[derive(Debug)]
+struct Held {
+    name: String,
+    scope: Scope,
+    body: Value,
+    stripped: Option<Value>,
+}
+
 /// All connections and sessions.
 #[derive(Debug)]
 pub(crate) struct Sessions {
@@ -124,6 +136,9 @@ pub(crate) struct Sessions {
     /// Sessions that may still begin, and for how long; none for as many as are left of a thousand.
     pub(crate) allowance: Option<(u64, std::time::Duration)>,
     pub(crate) counts: SessionCounts,
+    /// Whether events come twice, or after their successor.
+    pub(crate) mischief: Mischief,
+    held: Option<Held>,
     /// Grows with every heartbeat, READY, RESUMED and lost connection.
     pub(crate) pulse: watch::Sender<u64>,
 }
@@ -138,6 +153,8 @@ impl Sessions {
             recommended: 1,
             allowance: None,
             counts: SessionCounts::default(),
+            mischief: Mischief::default(),
+            held: None,
             pulse: watch::Sender::new(0),
         }
     }
@@ -247,6 +264,27 @@ impl Sessions {
 
     /// Sends an event to every session that it is for. Sessions without the content intent get `stripped`, where there is one.
     pub(crate) fn dispatch(&mut self, name: &str, scope: Scope, body: &Value, stripped: Option<&Value>) {
+        let prank = self.mischief.draw(name, self.held.is_some());
+        if prank == Prank::Hold {
+            let stripped = stripped.cloned();
+            self.held = Some(Held { name: name.to_owned(), scope, body: body.clone(), stripped });
+            return;
+        }
+        self.deliver(name, scope, body, stripped);
+        if prank == Prank::Repeat {
+            self.deliver(name, scope, body, stripped);
+        }
+        self.release();
+    }
+
+    /// Sends the event that was held back, if one was.
+    pub(crate) fn release(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.deliver(&held.name, held.scope, &held.body, held.stripped.as_ref());
+        }
+    }
+
+    fn deliver(&mut self, name: &str, scope: Scope, body: &Value, stripped: Option<&Value>) {
         for session in self.list.iter_mut().filter(|it| it.takes(scope)) {
             let plain = session.intents & intents::MESSAGE_CONTENT == 0;
             session.push(name, stripped.filter(|_| plain).unwrap_or(body));

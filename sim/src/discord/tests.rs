@@ -4,6 +4,7 @@ mod client;
 mod gateway;
 mod interactions;
 mod rest;
+mod weather;
 
 use super::{Discord, Options};
 

@@ -7,6 +7,7 @@ use super::{
     permissions::{self, Overwrite, bits},
     session::Sessions,
     time,
+    weather::Sky,
 };
 use serde_json::Value;
 use std::{
@@ -243,6 +244,7 @@ pub(crate) struct World {
     pub(crate) sessions: Sessions,
     pub(crate) limits: Limits,
     pub(crate) faults: Vec<RestFault>,
+    pub(crate) sky: Sky,
     pub(crate) requests: VecDeque<Request>,
     pub(crate) calls: BTreeMap<(&'static str, u16), u64>,
     pub(crate) content_granted: bool,
@@ -272,6 +274,7 @@ impl World {
             sessions: Sessions::new(),
             limits: Limits::new(options.limits),
             faults: Vec::new(),
+            sky: Sky::default(),
             requests: VecDeque::new(),
             calls: BTreeMap::new(),
             content_granted: options.message_content,

@@ -9,6 +9,8 @@
 //! | `lorem=6000` | says about that many characters of Markdown: headings, lists, code fences, CJK (`seed=7` for another one) |
 //! | `500` | this HTTP status with the vendor's error body; `429 retry-after=30`: any `header-name=value` is sent, too |
 //! | `error=insufficient_quota` | an error body with this code, and the status that belongs to it |
+//! | `tale=6000` | tells the tale that the question's last word names, of at most about so many characters: the same provider
+//! tells the same one again, another provider another one |
 //! | `hang` | takes the call and never answers |
 //! | `refuse` | refuses connections, until the provider is healed or told otherwise |
 //! | `blackhole` | as `refuse`, but who wants to connect hears nothing at all |
@@ -21,7 +23,8 @@
 //! | `raw='data: …\n\n'` | this body as it stands, behind 200 or the status before it (`429 raw='…'`); several of them are sent as pieces. `\n` and `\r` are line ends; the content type is told by the first character, or by `content-type=…` |
 //! | `bytes=1f8b08` | as `raw=`, in hexadecimal digits |
 //! | `endless=text` | never stops: `text`, `thoughts`, `comments`, `events` (empty ones), or one `line` |
-//! | `random seed=7 fail=0.3` | fails in one of several ways with this probability, else echoes or says the text |
+//! | `random seed=7 fail=0.3` | fails in one of several ways with this probability, else echoes or says the text; with `tale=`
+//! it also breaks off anywhere in it, or falls silent there |
 //!
 //! | modifier | does |
 //! | --- | --- |
@@ -67,6 +70,9 @@ use super::{
 };
 use std::time::Duration;
 
+/// A tale that breaks off does so before so many pieces.
+const FURTHEST: usize = 400;
+
 /// One call's behaviour.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Behaviour {
@@ -106,6 +112,9 @@ pub(crate) enum Answer {
     Page {
         status: u16,
     },
+    Tale {
+        size: usize,
+    },
     Hang,
     Refuse,
     BlackHole,
@@ -124,6 +133,12 @@ pub(crate) enum Answer {
         fail: f64,
         text: Option<String>,
     },
+    /// As `Random`, and it tells a tale.
+    RandomTale {
+        seed: u64,
+        fail: f64,
+        size: usize,
+    },
     /// Not in any scene: the vendor does not take the question.
     Refused {
         status: u16,
@@ -134,8 +149,18 @@ pub(crate) enum Answer {
 impl Answer {
     /// Whether the model would speak, so that the question is looked at before.
     pub(crate) fn is_spoken(&self) -> bool {
-        use Answer::{Echo, Empty, Endless, Lorem, Random, Text};
-        matches!(self, Text(_) | Echo | Lorem { .. } | Empty | Endless(_) | Random { .. })
+        use Answer::{Echo, Empty, Endless, Lorem, Random, RandomTale, Tale, Text};
+        matches!(
+            self,
+            Text(_)
+                | Echo
+                | Lorem { .. }
+                | Tale { .. }
+                | Empty
+                | Endless(_)
+                | Random { .. }
+                | RandomTale { .. }
+        )
     }
 }
 
@@ -211,14 +236,28 @@ impl Behaviour {
 
     /// What `random` does at this draw: the same for the same seed and number.
     pub(crate) fn draw(&self, number: u64) -> Self {
-        let Answer::Random { seed, fail, text } = &self.answer else { return self.clone() };
+        let (seed, fail, calm) = match &self.answer {
+            Answer::Random { seed, fail, text } => {
+                (seed, fail, text.clone().map_or(Answer::Echo, Answer::Text))
+            }
+            Answer::RandomTale { seed, fail, size } => (seed, fail, Answer::Tale { size: *size }),
+            _ => return self.clone(),
+        };
         let mut rng = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number));
-        let calm = Self { answer: text.clone().map_or(Answer::Echo, Answer::Text), ..self.clone() };
+        let calm = Self { answer: calm, ..self.clone() };
         if rng.f64() >= *fail {
             return calm;
         }
-        let broken = |kind| Self { fault: Some(Fault { after: 2, kind }), ..calm.clone() };
+        let broken = |after, kind| Self { fault: Some(Fault { after, kind }), ..calm.clone() };
         let answered = |answer| Self { answer, ..calm.clone() };
+        let is_tale = matches!(calm.answer, Answer::Tale { .. });
+        if is_tale && rng.bool() {
+            // Anywhere in it, and more often near its beginning.
+            let furthest = rng.usize(0..FURTHEST);
+            let after = 1 + rng.usize(0..=furthest);
+            let kinds = [FaultKind::Cut, FaultKind::Drop, FaultKind::Reset, FaultKind::Stall];
+            return broken(after, kinds[rng.usize(0..kinds.len())].clone());
+        }
         match rng.u8(0..8) {
             0 => answered(Answer::Status { status: 500, code: None }),
             1 => answered(Answer::Status { status: 503, code: None }),
@@ -228,9 +267,9 @@ impl Behaviour {
             },
             3 => answered(Answer::Reset),
             4 => answered(Answer::Malformed),
-            5 => broken(FaultKind::Cut),
-            6 => broken(FaultKind::Reset),
-            _ => broken(FaultKind::Error("overloaded_error".into())),
+            5 => broken(2, FaultKind::Cut),
+            6 => broken(2, FaultKind::Reset),
+            _ => broken(2, FaultKind::Error("overloaded_error".into())),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{
     dialect::{Asked, Dialect, Reply, Trouble, tokens},
     http::{Wire, answer_head},
     lorem::lorem,
+    tale::tale,
 };
 use std::{io, sync::atomic::AtomicU64, time::Duration};
 use tokio::time::timeout;
@@ -58,6 +59,9 @@ impl Scene<'_> {
                 self.say(wire, &format!("You said: {}", self.asked.question)).await
             }
             Answer::Lorem { size, seed } => self.say(wire, &lorem(*size, *seed)).await,
+            Answer::Tale { size } | Answer::RandomTale { size, .. } => {
+                self.say(wire, &tale(&self.asked.model, &self.asked.question, *size)).await
+            }
             Answer::Empty => self.say(wire, "").await,
             Answer::Status { status, code } => self.error(wire, *status, code.as_deref()).await,
             Answer::Page { status } => self.document(wire, *status, HTML, PAGE).await,

@@ -236,6 +236,14 @@ impl Bot {
         ended
     }
 
+    /// The memory that it holds, in KiB.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let size = status.lines().find_map(|it| it.strip_prefix("VmRSS:")).expect("the kernel says so");
+        size.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// Where its sockets lead, as `ADDRESS:PORT` in the kernel's hexadecimal form (`0100007F` is 127.0.0.1).
     #[cfg(target_os = "linux")]
     pub(crate) fn peers(&self) -> HashSet<String> {

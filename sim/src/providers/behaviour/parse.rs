@@ -13,7 +13,7 @@ use words::Word;
 /// What is said where a text is needed and none is given.
 const SOME_TEXT: &str = "One two three four five six seven eight nine ten.";
 
-pub(super) const KNOWN: &str = "known are 'text', echo, lorem=N, a status such as 500, error=CODE, hang, refuse, blackhole, reset, html, empty, \
+pub(super) const KNOWN: &str = "known are 'text', echo, lorem=N, tale=N, a status such as 500, error=CODE, hang, refuse, blackhole, reset, html, empty, \
                      malformed, close, silent, raw='BODY', bytes=HEX, endless=WHAT, random, cut, drop, stall, notfinished, \
                      hold, whole, crlf, cr, bom, bytewise, gzip, keepalive=, delay=, pace=, drip=, after=, finish=, \
                      reasoning=, seed=, fail=, call=, refuses=, and HEADER-NAME=VALUE";
@@ -105,6 +105,7 @@ fn keyed(draft: &mut Draft, behaviour: &mut Behaviour, key: &str, word: &Word) -
     let value = word.text.as_str();
     match key {
         "lorem" => draft.say(word, Answer::Lorem { size: number(word)?, seed: 0 })?,
+        "tale" => draft.say(word, Answer::Tale { size: number(word)? })?,
         "raw" => draft.raw.push(value.as_bytes().to_vec()),
         "bytes" => draft.raw.push(hex(word)?),
         "endless" => draft.say(word, Answer::Endless(endless(value)?))?,
@@ -254,7 +255,11 @@ impl Draft {
         behaviour.answer = self.answer(behaviour.fault.is_some())?;
         calls_fit(&mut behaviour)?;
         let spoken = match behaviour.answer {
-            Answer::Text(_) | Answer::Echo | Answer::Lorem { .. } | Answer::Raw { .. } => true,
+            Answer::Text(_)
+            | Answer::Echo
+            | Answer::Lorem { .. }
+            | Answer::Tale { .. }
+            | Answer::Raw { .. } => true,
             _ if behaviour.fault.is_some() => {
                 return Err("a fault in the middle of an answer needs a text to be in".into());
             }
@@ -313,7 +318,12 @@ impl Draft {
                     fail: fail.unwrap_or(0.3),
                     text: Some(text),
                 }),
-                Some((word, _)) => Err(format!("`random` goes with a 'text' or nothing, not with `{word}`")),
+                Some((_, Answer::Tale { size })) => {
+                    Ok(Answer::RandomTale { seed: seed.unwrap_or(0), fail: fail.unwrap_or(0.3), size })
+                }
+                Some((word, _)) => {
+                    Err(format!("`random` goes with a 'text', `tale=` or nothing, not with `{word}`"))
+                }
             },
             Some((_, Answer::Lorem { size, .. })) => Ok(Answer::Lorem { size, seed: seed.unwrap_or(0) }),
             Some((_, answer)) => Ok(answer),
