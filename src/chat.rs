@@ -34,12 +34,12 @@ use crate::{
 };
 use again::Left;
 use context::{Past, Room};
+use futures::{FutureExt as _, future::FusedFuture as _};
 pub use health::Health;
 use lanes::{AtOnce, Caller, LaneGuard, Lanes, NoPlace, Ticket};
 use limits::{Asker, Limits};
 use queue::{Next, Queue, Rounds, Term};
 use running::{Registered, UnderWay};
-use futures::{FutureExt as _, future::FusedFuture as _};
 use std::{
     fmt,
     pin::pin,
