@@ -92,9 +92,9 @@ impl Route {
         for (at, segment) in segments.enumerate() {
             let is_id = segment.bytes().all(|it| it.is_ascii_digit());
             if is_id {
-                "_".hash(&mut sort)
+                "_".hash(&mut sort);
             } else {
-                segment.hash(&mut sort)
+                segment.hash(&mut sort);
             }
             if at < of_place {
                 segment.hash(&mut place);
@@ -326,7 +326,6 @@ impl Gate {
     }
 
     /// A call may be made at once, or waits in line.
-    #[expect(clippy::type_complexity, reason = "it is taken apart where it is used")]
     fn line_up(
         self: &Arc<Self>,
         wish: Wish,
