@@ -3,7 +3,7 @@
 use super::{
     Door,
     commands::{self, in_time, may_any},
-    rest::{ApplicationId, Attachment, Body, Hook, InteractionId},
+    rest::{ApplicationId, Body, File, Hook, InteractionId},
 };
 use crate::{
     chat::wording,
@@ -114,8 +114,8 @@ impl Door {
         let rest = &self.inner.rest;
         let told = match self.inner.chat.export(user).await {
             Ok(whole) if whole.len() <= LARGEST_FILE => {
-                let file = Attachment { name: &format!("neverdark-{user}.json"), bytes: whole.as_bytes() };
-                rest.edit_response_with_file(hook, wording::exported().as_str(), file, deadline).await
+                let file = File { name: &format!("neverdark-{user}.json"), text: &whole };
+                rest.edit_response_with_file(hook, wording::exported().as_str(), &file, deadline).await
             }
             Ok(_) => rest.edit_response(hook, wording::export_too_large().as_str(), deadline).await,
             Err(failure) => {

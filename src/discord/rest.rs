@@ -14,13 +14,13 @@
 
 mod call;
 mod interactions;
+mod multipart;
 mod posts;
 mod shapes;
-mod upload;
 
 pub use interactions::{ApplicationId, Hook, InteractionId};
+pub use multipart::File;
 pub use shapes::{Application, Body, Channel, GatewayBot, Me, Registered, SessionStarts, Tag, ThreadState};
-pub use upload::Attachment;
 
 use crate::message::{ChannelId, GuildId, MessageId};
 use call::{Call, Method};

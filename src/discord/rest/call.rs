@@ -2,12 +2,13 @@
 
 use super::{
     Rest, RestError,
-    upload::{Attachment, form},
+    multipart::{self, File},
 };
 use crate::message::{ChannelId, MessageId};
 use reqwest::{Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Cow,
     sync::{MutexGuard, PoisonError},
     time::Duration,
 };
@@ -42,7 +43,7 @@ pub(super) struct Call {
     route: Option<String>,
     body: Option<Vec<u8>>,
     /// What the body is: JSON, or a form with a file.
-    content_type: String,
+    content_type: Cow<'static, str>,
     deadline: Instant,
     /// It carries the bot's token, and so counts for the limit over all.
     is_bots: bool,
@@ -63,7 +64,7 @@ enum Setback {
 impl Call {
     pub(super) fn new(method: Method, path: String, deadline: Instant) -> Self {
         let route = Some(path.clone());
-        let content_type = "application/json".to_owned();
+        let content_type = Cow::Borrowed("application/json");
         Self { method, path, route, body: None, content_type, deadline, is_bots: true, is_repeatable: true }
     }
 
@@ -84,16 +85,12 @@ impl Call {
         Ok(self)
     }
 
-    /// Sends this as the body, with a file.
-    pub(super) fn with_file<T: Serialize>(
-        mut self,
-        body: &T,
-        file: Attachment<'_>,
-    ) -> Result<Self, RestError> {
-        let refused = || RestError::Invalid { status: 400, code: 0, message: "no form".to_owned() };
-        let (content_type, body) = form(body, file).ok_or_else(refused)?;
-        (self.content_type, self.body) = (content_type, Some(body));
-        Ok(self)
+    /// Sends this file beside the body.
+    pub(super) fn and_file(mut self, file: &File<'_>) -> Self {
+        let payload = self.body.take().unwrap_or_default();
+        let (body, content_type) = multipart::write(&payload, file);
+        (self.body, self.content_type) = (Some(body), Cow::Owned(content_type));
+        self
     }
 
     pub(super) fn paced_as(mut self, route: String) -> Self {
@@ -255,7 +252,7 @@ impl Rest {
             request = request.header(header::AUTHORIZATION, self.authorization.clone());
         }
         match &call.body {
-            Some(body) => request.header(header::CONTENT_TYPE, &call.content_type).body(body.clone()),
+            Some(body) => request.header(header::CONTENT_TYPE, &*call.content_type).body(body.clone()),
             // Some servers refuse a POST that does not say that it is empty.
             None if call.method != Method::Get => request.header(header::CONTENT_LENGTH, 0),
             None => request,

@@ -1,7 +1,7 @@
 //! Answers to slash commands and buttons: they go through a token that the interaction brings, not through the bot's.
 
 use super::{
-    Attachment, Body, READ, Rest, RestError,
+    Body, File, READ, Rest, RestError,
     call::{Call, Method},
     gone_is_done,
     shapes::{Created, Edit, NOBODY, SUPPRESS_EMBEDS, json},
@@ -109,11 +109,11 @@ impl Rest {
         &self,
         hook: &Hook,
         body: impl Into<Body<'_>>,
-        file: Attachment<'_>,
+        file: &File<'_>,
         deadline: Instant,
     ) -> Result<MessageId, RestError> {
         let call = hook.call(Method::Patch, "/messages/@original", deadline);
-        let call = call.with_file(&Edit::new(body.into(), hook.flags()), file)?;
+        let call = call.with(&Edit::new(body.into(), hook.flags()))?.and_file(file);
         self.send(&call, |it| json::<Created>(it).map(|it| it.id)).await
     }
 
