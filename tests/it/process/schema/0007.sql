@@ -35,4 +35,4 @@ INSERT INTO opt_outs VALUES (8, 2000);
 
 INSERT INTO quiet_posts VALUES (10, 'solved', 3000);
 
-INSERT INTO registered_commands VALUES (5, 0, '08f5b807b5ee83cb', 1000);
+INSERT INTO registered_commands VALUES (5, 0, '09612b07b5ecb5a5', 1000);
