@@ -1,7 +1,9 @@
 //! One turn, start to end: claim, wait for the lane, remember what was said, ask, let the draft grow, record.
 
+mod changes;
 pub mod choices;
 mod context;
+pub mod files;
 mod lanes;
 mod running;
 mod wording;
@@ -10,8 +12,8 @@ use crate::{
     config::{ChatConfig, Footer},
     ledger::Ledger,
     message::{
-        ChannelId, ConversationId, GuildId, Inbound, Line, MessageId, Prompt, Quoted, Role, Speaker, TurnId,
-        UnixMillis, UserId,
+        ChannelId, ConversationId, GuildId, Inbound, Line, MessageId, Prompt, Quoted, Role, TurnId,
+        UnixMillis,
     },
     metrics::{Metrics, Running},
     outcome::{Attempt, Failure, Outcome},
@@ -22,12 +24,14 @@ use crate::{
     },
     store::{Claim, End as Ending, Store, StoreError, StoredLine, Unfinished},
 };
-use context::{Past, Room};
+pub use changes::Retraction;
+use context::{Known, Past, Room};
+use files::Fetch;
 use lanes::{LaneGuard, Lanes, NoPlace, Ticket};
-use running::{Registered, UnderWay};
+use running::{Registered, Said, UnderWay};
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 use tokio::{sync::watch, time::Instant};
@@ -87,7 +91,7 @@ pub struct Turn {
     pub span: Span,
     ticket: Option<Ticket>,
     guard: Option<LaneGuard>,
-    _registered: Registered,
+    registered: Registered,
     _running: Running,
 }
 
@@ -133,6 +137,9 @@ pub struct Chat {
     born: UnixMillis,
     lanes: Lanes,
     under_way: UnderWay,
+    files: Option<Arc<dyn Fetch>>,
+    /// What the bot is called, once that is known.
+    name: Arc<OnceLock<String>>,
     rng: Arc<Mutex<fastrand::Rng>>,
 }
 
@@ -159,8 +166,16 @@ impl Chat {
             born,
             lanes: Lanes::default(),
             under_way: UnderWay::default(),
+            files: None,
+            name: Arc::default(),
             rng,
         }
+    }
+
+    /// The same, able to read what people attach.
+    #[must_use]
+    pub fn with_files(self, files: Arc<dyn Fetch>) -> Self {
+        Self { files: Some(files), ..self }
     }
 
     /// The metrics of the process.
@@ -212,10 +227,7 @@ impl Chat {
 
     /// A message that is remembered.
     pub async fn remembered(&self, message: MessageId) -> Option<Quoted> {
-        let line = self.store.find(message).await.ok()??;
-        let author =
-            Speaker { id: line.author_id.unwrap_or(UserId(0)), name: line.author_name.unwrap_or_default() };
-        Some(Quoted { message_id: message, author, by_bot: line.role == Role::Assistant, text: line.text })
+        Some(self.remembered_reply(message).await?.0)
     }
 
     /// `/help`.
@@ -307,17 +319,7 @@ impl Chat {
         let cancel = CancellationToken::new();
         let registered = self.under_way.register(&id, &inbound, cancel.clone());
         let ticket = Some(ticket);
-        Turn {
-            id,
-            inbound,
-            parts,
-            cancel,
-            span,
-            ticket,
-            guard: None,
-            _registered: registered,
-            _running: running,
-        }
+        Turn { id, inbound, parts, cancel, span, ticket, guard: None, registered, _running: running }
     }
 
     /// Waits for the conversation's lane.
@@ -334,8 +336,7 @@ impl Chat {
 
     async fn play_in_span(&self, turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
         let inbound = &turn.inbound;
-        let (history, wish, marked) = tokio::join!(
-            self.history(turn),
+        let (wish, marked) = tokio::join!(
             self.wish(inbound.channel_id, inbound.guild_id, inbound.wish.as_deref(), inbound.received_at),
             self.store.set_answering(&turn.id),
         );
@@ -346,20 +347,37 @@ impl Chat {
             error!(error = %failure, "could not read what moderators chose; the usual order holds");
             Wish::default()
         });
-        let prompt = Arc::new(context::fit(&self.settings.system_prompt, inbound, &history, self.room()));
+        let mut said = turn.registered.said();
+        loop {
+            if let Some(played) = self.play_once(turn, &mut said, &wish, draft).await {
+                return played;
+            }
+            info!("the question changed; the turn begins anew");
+            draft.send_modify(|it| it.text.clear());
+        }
+    }
+
+    /// Asks what was said last, until there is an end. None when other words were said meanwhile.
+    async fn play_once(
+        &self,
+        turn: &Turn,
+        said: &mut watch::Receiver<Said>,
+        wish: &Wish,
+        draft: &watch::Sender<Draft>,
+    ) -> Option<Played> {
+        let asked = said.borrow_and_update().clone();
+        let inbound = asked.of(&turn.inbound);
+        let mut prompt = Arc::new(self.prompt(turn, &inbound).await);
         let mut story = Story::default();
-        let mut performance = self.router.play(&Ask {
-            prompt,
-            wish,
-            sharing: Some(self.sharing(inbound)),
-            session: inbound.channel_id.0,
-            server: inbound.guild_id,
-            started_at: inbound.received_at,
-        });
+        let mut performance = self.router.play(&self.question(&inbound, &prompt, wish));
         loop {
             tokio::select! {
                 biased;
-                () = turn.cancel.cancelled() => return self.cancelled(turn, performance),
+                () = turn.cancel.cancelled() => return Some(self.cancelled(turn, performance)),
+                Ok(()) = said.changed() => {
+                    self.hang_up(turn, performance);
+                    return None;
+                }
                 event = performance.next() => match event {
                     Some(Event::Attempt(attempt)) => {
                         self.ledger.note(&turn.id, attempt.clone());
@@ -373,10 +391,49 @@ impl Chat {
                     Some(Event::Text(text)) => draft.send_modify(|it| it.text.push_str(&text)),
                     // Nobody on Discord offers tools.
                     Some(Event::ToolCall(_)) => {}
-                    Some(Event::Ended(end)) => return self.ended(turn, end, &story, draft),
-                    None => return self.ended(turn, End::Exhausted(Exhausted::default()), &story, draft),
+                    Some(Event::Ended(end)) => match files::blindly(&prompt, &end) {
+                        Some(blind) => {
+                            prompt = Arc::new(blind);
+                            performance = self.router.play(&self.question(&inbound, &prompt, wish));
+                        }
+                        None if !turn.registered.settle(&asked) => return None,
+                        None => return Some(self.ended(turn, end, &story, draft)),
+                    },
+                    None => return Some(self.ended(turn, End::Exhausted(Exhausted::default()), &story, draft)),
                 }
             }
+        }
+    }
+
+    /// What a model is told of a question.
+    async fn prompt(&self, turn: &Turn, inbound: &Inbound) -> Prompt {
+        let files = async {
+            match &self.files {
+                Some(fetch) if !inbound.beside.files.is_empty() => {
+                    fetch.fetch(inbound.beside.files.clone()).await
+                }
+                Some(_) | None => Vec::new(),
+            }
+        };
+        let files = async {
+            tokio::select! {
+                files = files => files,
+                () = turn.cancel.cancelled() => Vec::new(),
+            }
+        };
+        let (past, files) = tokio::join!(self.history(turn), files);
+        let (system, bot) = (self.settings.system_prompt.as_str(), self.name.get().map(String::as_str));
+        context::fit(Known { system, inbound, past: &past, files: &files, bot }, self.room())
+    }
+
+    fn question(&self, inbound: &Inbound, prompt: &Arc<Prompt>, wish: &Wish) -> Ask {
+        Ask {
+            prompt: Arc::clone(prompt),
+            wish: wish.clone(),
+            sharing: Some(self.sharing(inbound)),
+            session: inbound.channel_id.0,
+            server: inbound.guild_id,
+            started_at: inbound.received_at,
         }
     }
 
@@ -395,22 +452,25 @@ impl Chat {
         });
         let past = |it: StoredLine| {
             let line = Line { role: it.role, speaker: it.author_name, text: it.text };
-            Past { message_id: it.message_id, line }
+            Past { message_id: it.message_id, author: it.author_id, line }
         };
         lines.into_iter().map(past).collect()
     }
 
     fn room(&self) -> Room {
         let ChatConfig { context_messages, context_tokens, reply_tokens, .. } = *self.settings;
-        let window = self.router.context_window().saturating_sub(reply_tokens);
-        Room { messages: context_messages as usize, tokens: context_tokens.min(window), reply_tokens }
+        Room { messages: context_messages as usize, tokens: context_tokens, reply_tokens }
     }
 
     fn cancelled(&self, turn: &Turn, performance: Performance) -> Played {
+        self.hang_up(turn, performance);
+        Played(Ending::Cancelled)
+    }
+
+    fn hang_up(&self, turn: &Turn, performance: Performance) {
         for attempt in performance.cancel() {
             self.ledger.note(&turn.id, attempt);
         }
-        Played(Ending::Cancelled)
     }
 
     fn ended(&self, turn: &Turn, end: End, story: &Story, draft: &watch::Sender<Draft>) -> Played {
@@ -452,6 +512,7 @@ impl Chat {
 
     /// A part of the answer is on Discord as this message.
     pub async fn note_part(&self, turn: &TurnId, part: u32, message: MessageId) {
+        self.under_way.has_shown(turn);
         if let Err(failure) = self.store.note_part(turn, part, message).await {
             error!(%turn, error = %failure, "a posted part could not be stored; after a crash it would be posted again");
         }
@@ -569,6 +630,12 @@ impl Chat {
 
 /// The server a message came from, for those who only need that.
 impl Turn {
+    /// Whether its question was deleted, so that nothing is to be shown of it any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.registered.is_gone()
+    }
+
     /// The server, none in a DM.
     #[must_use]
     pub fn guild(&self) -> Option<GuildId> {

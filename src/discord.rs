@@ -1,10 +1,13 @@
 //! The front door: takes what the gateway tells, and sees to it that each message and command gets its answer.
 
+mod attachments;
 mod buttons;
+mod changes;
 mod commands;
 mod events;
 mod gateway;
 mod inbound;
+mod intake;
 mod outbound;
 mod places;
 pub mod rest;
@@ -19,6 +22,7 @@ use crate::{
 use commands::Command;
 pub use gateway::GatewayFailure;
 use inbound::Verdict;
+use intake::Intake;
 use outbound::{Delivery, Pace, Stage};
 use places::{Places, Whereabouts};
 use rest::{ApplicationId, Hook, InteractionId, Rest};
@@ -71,6 +75,7 @@ struct Inner {
     rest: Rest,
     settings: Settings,
     places: Places,
+    intake: Intake,
     me: SetOnce<UserId>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -91,11 +96,13 @@ impl Door {
         closing: CancellationToken,
         hang_up: CancellationToken,
     ) -> Self {
+        let chat = chat.with_files(Arc::new(attachments::Attachments::new(rest.files())));
         let inner = Inner {
             chat,
             rest,
             settings,
             places: Places::default(),
+            intake: Intake::default(),
             me: SetOnce::new(),
             tasks,
             closing,
@@ -120,8 +127,13 @@ impl Door {
             return;
         }
         let here = self.whereabouts(&message).await;
-        let settings = &self.inner.settings.chat;
-        let trigger = match inbound::judge(&message, me, &here, settings) {
+        let (channel, author) = (ChannelId(message.channel_id.get()), UserId(message.author.id.get()));
+        let _in_line = self.inner.intake.enter(channel, author).await;
+        let verdict = inbound::judge(&message, me, &here, &self.inner.settings.chat);
+        if self.joins(&message, verdict, &here, received_at).await {
+            return;
+        }
+        let trigger = match self.with_call(&message, me, verdict) {
             Verdict::Ignore => return,
             Verdict::Answer(trigger) => trigger,
             Verdict::AnswerIfOurs(trigger) => {
@@ -131,12 +143,17 @@ impl Door {
                 trigger
             }
         };
-        let Some(mut inbound) = inbound::read(&message, me, &here, trigger, received_at) else { return };
+        let Some(mut inbound) = inbound::read(&message, me, &here, trigger, received_at) else {
+            self.inner.intake.was_called(channel, author, MessageId(message.id.get()));
+            return;
+        };
+        inbound.beside.chain = self.chain(&message, &inbound).await;
         if let Some(opening) = &mut inbound.opening {
             opening.starter = self.starter(&inbound.message_id, inbound.channel_id, &here, me).await;
         }
-        let stage = Stage::Channel { channel: inbound.channel_id, question: inbound.message_id };
+        let stage = Stage::Channel { channel, question: inbound.message_id };
         self.take(inbound, stage).await;
+        self.catch_up(channel, MessageId(message.id.get())).await;
     }
 
     /// Claims the message and answers it in a task of its own.
@@ -163,7 +180,10 @@ impl Door {
         let turn = &*turn;
         let before = async {
             match is_resumed {
-                true => Some(resumed::parts(rest, &stage, self.inner.me.get().copied(), &turn.parts).await),
+                true => {
+                    self.refresh(turn).await;
+                    Some(resumed::parts(rest, &stage, self.inner.me.get().copied(), &turn.parts).await)
+                }
                 false => None,
             }
         };
@@ -310,6 +330,7 @@ impl Door {
             text: prompt.to_owned(),
             replied_to: None,
             opening: None,
+            beside: Default::default(),
             received_at: at,
             wish: provider.map(str::to_owned),
         }
@@ -330,6 +351,7 @@ impl Door {
                 Stage::Channel { channel: turn.inbound.channel_id, question: turn.inbound.message_id };
             self.answer(Box::new(turn), stage, true);
         }
+        self.retract_the_rest().await;
         let scopes: Vec<Option<GuildId>> = match &self.inner.settings.register_commands {
             RegisterCommands::Global => vec![None],
             RegisterCommands::Guilds(guilds) => guilds.iter().map(|it| Some(GuildId(*it))).collect(),

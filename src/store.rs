@@ -4,6 +4,7 @@
 //! `SQLITE_BUSY`, and read by four others, which WAL lets read while something is written. `synchronous=FULL`: what a
 //! method has acknowledged outlives a power cut.
 
+mod changes;
 mod choices;
 mod conversations;
 mod error;
@@ -21,6 +22,7 @@ mod turn_rows;
 mod turns;
 mod words;
 
+pub use changes::{Forgotten, Rewritten};
 pub use choices::{AuditEntry, By, Disabled};
 pub use conversations::StoredLine;
 pub use error::{At, StoreError};

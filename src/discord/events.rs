@@ -4,11 +4,11 @@ use super::{
     Door, commands,
     rest::{self, ApplicationId, InteractionId},
 };
-use crate::message::{ChannelId, GuildId, UserId};
+use crate::message::{ChannelId, GuildId, MessageId, UserId};
 use secrecy::SecretString;
 use serenity::all::{
-    Context, EventHandler, Guild, GuildChannel, Interaction, Message, PartialGuildChannel, Ready,
-    ResumedEvent,
+    self, Context, EventHandler, Guild, GuildChannel, Interaction, Message, MessageUpdateEvent,
+    PartialGuildChannel, Ready, ResumedEvent,
 };
 use tracing::{debug, info};
 
@@ -34,6 +34,7 @@ impl EventHandler for Door {
     async fn ready(&self, _: Context, ready: Ready) {
         let _in_hand = self.inner.chat.metrics().gateway_event("ready");
         let _ = self.inner.me.set(UserId(ready.user.id.get()));
+        self.inner.chat.is_called(&ready.user.name);
         info!(
             user = ready.user.name,
             guilds = ready.guilds.len(),
@@ -54,6 +55,39 @@ impl EventHandler for Door {
     async fn message(&self, _: Context, message: Message) {
         let _in_hand = self.inner.chat.metrics().gateway_event("message");
         self.hear(message).await;
+    }
+
+    async fn message_update(
+        &self,
+        _: Context,
+        _: Option<Message>,
+        _: Option<Message>,
+        event: MessageUpdateEvent,
+    ) {
+        let _in_hand = self.inner.chat.metrics().gateway_event("message_update");
+        self.changed(event).await;
+    }
+
+    async fn message_delete(
+        &self,
+        _: Context,
+        _: all::ChannelId,
+        message: all::MessageId,
+        _: Option<all::GuildId>,
+    ) {
+        let _in_hand = self.inner.chat.metrics().gateway_event("message_delete");
+        self.deleted(vec![MessageId(message.get())]).await;
+    }
+
+    async fn message_delete_bulk(
+        &self,
+        _: Context,
+        _: all::ChannelId,
+        messages: Vec<all::MessageId>,
+        _: Option<all::GuildId>,
+    ) {
+        let _in_hand = self.inner.chat.metrics().gateway_event("message_delete_bulk");
+        self.deleted(messages.into_iter().map(|it| MessageId(it.get())).collect()).await;
     }
 
     async fn interaction_create(&self, _: Context, interaction: Interaction) {

@@ -13,9 +13,11 @@
 //! once without waiting its turn.
 
 mod call;
+mod files;
 mod interactions;
 mod shapes;
 
+pub(crate) use files::{Download, Files};
 pub use interactions::{ApplicationId, Hook, InteractionId};
 pub use shapes::{Application, Body, Channel, GatewayBot, Me, Registered, SessionStarts, Tag, ThreadState};
 
@@ -25,7 +27,11 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use shapes::{Created, Draft, Edit, Thread, Threads, json, list};
-use std::{sync::Mutex, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::Instant;
 use twilight_http_ratelimiting::RateLimiter;
 
@@ -112,6 +118,8 @@ pub struct Rest {
     limiter: RateLimiter,
     /// Until when Discord wants nothing at all from this bot.
     paused: Mutex<Option<Instant>>,
+    /// What this bot deleted last, so that nobody takes it for a person's wish.
+    deleted: Mutex<VecDeque<MessageId>>,
     rng: Mutex<fastrand::Rng>,
 }
 
@@ -136,6 +144,7 @@ impl Rest {
             authorization,
             limiter: RateLimiter::default(),
             paused: Mutex::new(None),
+            deleted: Mutex::default(),
             rng: Mutex::new(rng),
         })
     }
@@ -179,8 +188,23 @@ impl Rest {
     /// # Errors
     /// See [`RestError`].
     pub async fn delete_message(&self, channel: ChannelId, message: MessageId) -> Result<(), RestError> {
+        self.note_deleted(message);
         let call = Call::to_message(Method::Delete, channel, message, Instant::now() + DELETE);
         gone_is_done(self.send(&call, |_| Some(())).await)
+    }
+
+    /// Whether this bot itself deleted the message, among its last 1,024: the gateway tells of those, too.
+    pub(crate) fn was_deleted_by_us(&self, message: MessageId) -> bool {
+        self.deleted.lock().unwrap_or_else(PoisonError::into_inner).contains(&message)
+    }
+
+    fn note_deleted(&self, message: MessageId) {
+        const REMEMBERED: usize = 1024;
+        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        if deleted.len() >= REMEMBERED {
+            deleted.pop_front();
+        }
+        deleted.push_back(message);
     }
 
     /// Shows that the bot is writing, for ten seconds or until it posts.

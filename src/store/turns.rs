@@ -124,11 +124,13 @@ impl Store {
             tx.commit().await?;
             return Ok(Claim::New);
         }
-        let same: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM turns WHERE discord_message_id = ?)")
-                .bind(inbound.message_id.0.cast_signed())
-                .fetch_one(&mut *tx)
-                .await?;
+        let same: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM turns WHERE discord_message_id = ?1)
+                     OR EXISTS (SELECT 1 FROM joined WHERE message_id = ?1)",
+        )
+        .bind(inbound.message_id.0.cast_signed())
+        .fetch_one(&mut *tx)
+        .await?;
         tx.rollback().await?;
         Ok(if same { Claim::Duplicate } else { Claim::IdTaken })
     }
@@ -203,7 +205,7 @@ impl Store {
     ) -> Result<Vec<Unfinished>, StoreError> {
         let rows: Vec<TurnRow> = sqlx::query_as(
             "SELECT id, discord_message_id, channel_id, guild_id, author_id, author_name, place, trigger, question,
-                    replied_to, opening, wish, received_at
+                    replied_to, opening, wish, beside, received_at
              FROM turns
              WHERE ended_at IS NULL AND state IN ('received', 'answering') AND received_at > ? AND received_at < ?
                AND question IS NOT NULL AND discord_message_id IS NOT NULL

@@ -7,6 +7,7 @@
 
 mod api;
 mod commands;
+mod context;
 mod conversations;
 mod dialects;
 mod docs;

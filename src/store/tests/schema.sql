@@ -57,6 +57,11 @@ CREATE TABLE feedback (
     at      INTEGER NOT NULL,
     PRIMARY KEY (turn_id, user_id)
 ) STRICT;
+CREATE TABLE joined (
+    message_id INTEGER PRIMARY KEY,
+    turn_id    TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE
+) STRICT;
+CREATE INDEX joined_by_turn ON joined (turn_id);
 CREATE TABLE marks (
     channel_id           INTEGER PRIMARY KEY,
     last_seen_message_id INTEGER NOT NULL,
@@ -72,7 +77,7 @@ CREATE TABLE messages (
     author_id          INTEGER,
     author_name        TEXT,
     text               TEXT NOT NULL,
-    created_at         INTEGER NOT NULL,
+    created_at         INTEGER NOT NULL, replied_to INTEGER,
     CHECK ((role = 'user') = (author_id IS NOT NULL))
 ) STRICT;
 CREATE INDEX messages_by_answers ON messages (answers);
@@ -112,6 +117,10 @@ CREATE TABLE rests (
     rests    INTEGER NOT NULL CHECK (rests >= 0),       -- how many it had in a row
     PRIMARY KEY (provider, model)
 ) STRICT;
+CREATE TRIGGER turns_forget AFTER UPDATE OF question ON turns WHEN NEW.question IS NULL AND NEW.beside IS NOT NULL
+BEGIN
+    UPDATE turns SET beside = NULL WHERE id = NEW.id;
+END;
 CREATE TABLE turns (
     id                 TEXT PRIMARY KEY,
     conversation_id    INTEGER NOT NULL REFERENCES conversations (id),
@@ -132,8 +141,9 @@ CREATE TABLE turns (
     provider           TEXT,
     error              TEXT,
     received_at        INTEGER NOT NULL,
-    ended_at           INTEGER,
+    ended_at           INTEGER, beside TEXT, retract INTEGER NOT NULL DEFAULT 0 CHECK (retract IN (0, 1)),
     CHECK ((ended_at IS NULL) = (state IN ('received', 'answering', 'queued')))
 ) STRICT;
 CREATE INDEX turns_by_conversation ON turns (conversation_id, received_at);
 CREATE INDEX turns_by_end ON turns (ended_at);
+CREATE INDEX turns_to_retract ON turns (id) WHERE retract = 1;
