@@ -9,9 +9,7 @@
 
 use super::Chat;
 use crate::{
-    message::{
-        Attachment, Beside, ChannelId, Inbound, MessageId, Quoted, Role, Speaker, TurnId, UnixMillis, UserId,
-    },
+    message::{Attachment, ChannelId, Inbound, MessageId, Quoted, Role, Speaker, TurnId, UnixMillis, UserId},
     store::{Rewritten, StoredLine},
 };
 use std::time::Duration;
@@ -78,7 +76,7 @@ impl Chat {
     /// Where the files of a question are, for a turn that was taken up from the store.
     pub fn found_files(&self, question: MessageId, files: Vec<Attachment>) {
         if let Some(handle) = self.under_way.answering(question) {
-            handle.find_files(Beside { chain: Vec::new(), files });
+            handle.find_files(files);
         }
     }
 

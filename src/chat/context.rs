@@ -368,7 +368,7 @@ mod tests {
         };
         let reply =
             Inbound { author: Speaker { id: UserId(u64::from(b'A')), name: "Ana".to_owned() }, ..reply };
-        check(&reply, &[], 10, 500, expect![[]]);
+        check(&reply, &[], 10, 500, expect![]);
     }
 
     #[test]
@@ -390,6 +390,6 @@ mod tests {
         let known = Known { system: "", inbound: &asked, past: &[], files: &files, bot: None };
         let prompt = fit(known, Room { messages: 9, tokens: 0, reply_tokens: 10 });
         assert_eq!(prompt.images, [image]);
-        show(&prompt, expect![[]]);
+        show(&prompt, expect![]);
     }
 }

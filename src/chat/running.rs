@@ -1,6 +1,6 @@
 //! The turns that are under way, so that people can change their mind about them.
 
-use crate::message::{Beside, ChannelId, Inbound, MessageId, Trigger, TurnId, UserId};
+use crate::message::{Attachment, Beside, ChannelId, Inbound, MessageId, Trigger, TurnId, UserId};
 use std::{
     collections::HashMap,
     sync::{
@@ -163,9 +163,20 @@ impl Handle {
         });
     }
 
-    /// The files' addresses, which are not stored; before the turn asks.
-    pub(crate) fn find_files(&self, beside: Beside) {
-        self.said.send_modify(|it| it.beside.files = beside.files);
+    /// The files as they are now, with their addresses, which are not stored. Only other files change the question; those of
+    /// a question in several messages stay as they were.
+    pub(crate) fn find_files(&self, files: Vec<Attachment>) {
+        let named =
+            |files: &[Attachment]| files.iter().map(|it| (it.name.clone(), it.size)).collect::<Vec<_>>();
+        self.said.send_if_modified(|it| {
+            if it.last != self.question {
+                return false;
+            }
+            let is_other = it.may_change() && named(&it.beside.files) != named(&files);
+            it.beside.files = files;
+            it.changes += u32::from(is_other);
+            is_other
+        });
     }
 
     /// Nobody wants the answer: the question is gone.

@@ -168,7 +168,8 @@ impl Door {
     pub(super) fn with_call(&self, message: &Message, me: UserId, verdict: Verdict) -> Verdict {
         let burst = self.inner.settings.chat.burst;
         let (channel, author) = (ChannelId(message.channel_id.get()), UserId(message.author.id.get()));
-        let may_follow = verdict == Verdict::Ignore && inbound::may_join(message, me, verdict);
+        let may_follow =
+            !burst.is_zero() && verdict == Verdict::Ignore && inbound::may_join(message, me, verdict);
         let id = MessageId(message.id.get());
         if may_follow && self.inner.intake.follows_a_call(channel, author, id, burst) {
             return Verdict::Answer(Trigger::Mention);

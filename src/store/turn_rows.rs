@@ -40,7 +40,7 @@ pub(super) async fn insert_turn(
     let done = sqlx::query(
         "INSERT INTO turns (id, conversation_id, discord_message_id, channel_id, guild_id, author_id, author_name, place,
                             trigger, question, replied_to, opening, wish, beside, state, received_at)
-         SELECT ?, ?, ?3, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'received', ?
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 'received', ?15
          WHERE NOT EXISTS (SELECT 1 FROM joined WHERE message_id = ?3) ON CONFLICT DO NOTHING",
     )
     .bind(&turn.0)

@@ -34,6 +34,7 @@ const USUAL: &str = r#"
 [chat]
 system_prompt = "Be kind."
 edit_interval = "30ms"
+burst = "0s"
 [router]
 strategy = "priority"
 backoff = { base = "10ms", max = "100ms" }
