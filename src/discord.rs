@@ -180,10 +180,7 @@ impl Door {
         let turn = &*turn;
         let before = async {
             match is_resumed {
-                true => {
-                    self.refresh(turn).await;
-                    Some(resumed::parts(rest, &stage, self.inner.me.get().copied(), &turn.parts).await)
-                }
+                true => Some(self.taken_up(turn, &stage).await),
                 false => None,
             }
         };

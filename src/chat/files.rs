@@ -55,8 +55,10 @@ pub trait Fetch: fmt::Debug + Send + Sync {
 /// The question without its pictures, if it failed because of them and nothing was said yet.
 pub(super) fn blindly(prompt: &Prompt, end: &End) -> Option<Prompt> {
     let End::Exhausted(exhausted) = end else { return None };
-    // Some vendors do not say which parameter it is.
-    let is_of_picture = |it: Failure| matches!(it, Failure::UnsupportedParameter | Failure::BadRequest);
+    // Some vendors do not say which parameter it is; and a window may be too small for pictures alone.
+    let is_of_picture = |it: Failure| {
+        matches!(it, Failure::UnsupportedParameter | Failure::BadRequest | Failure::ContextTooLong)
+    };
     let is_refused = exhausted.failures.iter().any(|(_, it)| is_of_picture(it.failure));
     if prompt.images.is_empty() || exhausted.spoke || !is_refused {
         return None;

@@ -45,7 +45,6 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
     let LimitsConfig { per_user, per_channel, per_server, concurrent_per_user, exempt_roles } = &usual.limits;
     let idle = vec![
         ("chat.max_parts".to_owned(), config.chat.max_parts != usual.chat.max_parts),
-        ("chat.burst".to_owned(), config.chat.burst != usual.chat.burst),
         ("chat.queue_when_down".to_owned(), config.chat.queue_when_down != usual.chat.queue_when_down),
         ("chat.trusted_links".to_owned(), config.chat.trusted_links != usual.chat.trusted_links),
         ("limits.per_user".to_owned(), limits.per_user != *per_user),

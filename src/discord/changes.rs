@@ -7,11 +7,13 @@
 //! message content intent an edit of a message that does not call the bot comes without words, and changes nothing.
 
 use super::{
-    Door,
+    Door, Inner,
     inbound::{self, Verdict},
     intake::Change,
+    outbound::{Part, Stage},
     places::Whereabouts,
     rest::RestError,
+    resumed,
 };
 use crate::{
     chat::{Retraction, Turn},
@@ -125,9 +127,16 @@ impl Door {
         }
     }
 
-    /// A turn of the last process goes on: its question as it is now, with the addresses of its files.
-    pub(super) async fn refresh(&self, turn: &Turn) {
+    /// A turn of the last process goes on: its question as it is now, with the addresses of its files, and what is shown of
+    /// its answer. All of that is noted, so that it can be taken back.
+    pub(super) async fn taken_up(&self, turn: &Turn, stage: &Stage) -> Vec<Part> {
+        let Inner { rest, chat, me, .. } = &*self.inner;
         self.read_again(turn.inbound.channel_id, turn.inbound.message_id).await;
+        let parts = resumed::parts(rest, stage, me.get().copied(), &turn.parts).await;
+        for (part, place) in parts.iter().zip(0..) {
+            chat.note_part(&turn.id, place, part.id).await;
+        }
+        parts
     }
 
     async fn read_again(&self, channel: ChannelId, id: MessageId) {

@@ -461,20 +461,3 @@ async fn a_question_that_no_window_takes_is_answered_with_a_sentence_and_asked_o
     "#]]).await;
     house.close();
 }
-
-#[tokio::test]
-async fn an_answer_whose_question_was_deleted_before_a_crash_is_taken_back_after_it() {
-    let house = House::open("cast alpha: 'Hello.'").await;
-    house.act("ana in #help: @neverdark hi").await;
-    let (question,): (i64,) = house.rows("SELECT discord_message_id FROM turns").await[0];
-    // The deletion was noted, and then the process was killed: nothing was deleted on Discord.
-    let question = neverdark::message::MessageId(question.cast_unsigned());
-    let gone = house.rooms.store.forget_message(question, neverdark::message::UnixMillis(1)).await.unwrap();
-    assert!(gone.was_known);
-    let left = house.rooms.chat.retractions(None).await;
-    assert_eq!(left.len(), 1, "{left:?}");
-    assert_eq!(left[0].messages[0].1.0, house.answers("help")[0].id);
-    house.rooms.chat.retracted(&left[0].turn).await;
-    assert!(house.rooms.chat.retractions(None).await.is_empty());
-    house.close();
-}

@@ -9,6 +9,7 @@ pub(crate) mod demo;
 mod providers;
 #[cfg(target_os = "linux")]
 mod proxy;
+mod second_thoughts;
 mod serving;
 mod stopping;
 #[cfg(target_os = "linux")]
