@@ -8,7 +8,7 @@
 //! for English and by more for numbers, so that the last lines before a window's end are not used. Ideographs that nobody
 //! uses, and texts made up to be expensive, may cost more than they are reckoned at.
 
-use crate::message::{Line, Prompt};
+use crate::message::{Line, Prompt, Role};
 use std::{borrow::Cow, iter::Peekable, str::Chars};
 
 /// What a line costs beside its text: the role and the marks around it.
@@ -112,18 +112,21 @@ pub(super) struct Measured {
     /// What is always in, without pictures.
     fixed: u32,
     pictures: u32,
-    /// Those of the loose lines, oldest first.
-    loose: Vec<u32>,
+    /// Those of the loose lines, oldest first, and whether the bot said it.
+    loose: Vec<(u32, bool)>,
 }
 
 impl Measured {
     pub(super) fn new(prompt: &Prompt) -> Self {
-        let is_loose = |at: usize| prompt.loose.contains(&at);
-        let costs: Vec<u32> = prompt.lines.iter().map(cost).collect();
-        let at = |which: bool| costs.iter().enumerate().filter(move |(at, _)| is_loose(*at) == which);
-        let fixed = at(false).fold(tokens(&prompt.system), |sum, (_, it)| sum.saturating_add(*it));
+        let (mut fixed, mut loose) = (tokens(&prompt.system), Vec::with_capacity(prompt.loose.len()));
+        for (at, line) in prompt.lines.iter().enumerate() {
+            match prompt.loose.contains(&at) {
+                true => loose.push((cost(line), line.role == Role::Assistant)),
+                false => fixed = fixed.saturating_add(cost(line)),
+            }
+        }
         let pictures = u32::try_from(prompt.images.len()).unwrap_or(u32::MAX);
-        Self { fixed, pictures, loose: at(true).map(|(_, it)| *it).collect() }
+        Self { fixed, pictures, loose }
     }
 
     /// How many of the oldest loose lines stay out of a window; none when not even the fixed ones fit.
@@ -133,14 +136,19 @@ impl Measured {
         let pictures = self.pictures.saturating_mul(PICTURE.max(window / PICTURES_A_WINDOW));
         let mut room = room.checked_sub(self.fixed.saturating_add(pictures))?;
         let newest_first = self.loose.iter().rev();
-        let taken = newest_first.take_while(|it| match room.checked_sub(**it) {
+        let taken = newest_first.take_while(|(cost, _)| match room.checked_sub(*cost) {
             Some(left) => {
                 room = left;
                 true
             }
             None => false,
         });
-        Some(self.loose.len() - taken.count())
+        let mut left_out = self.loose.len() - taken.count();
+        // An answer without its question says nothing; but the last line is what the question replies to.
+        while left_out > 0 && left_out + 1 < self.loose.len() && self.loose[left_out].1 {
+            left_out += 1;
+        }
+        Some(left_out)
     }
 }
 

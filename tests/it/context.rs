@@ -434,7 +434,13 @@ async fn each_provider_is_told_what_its_own_window_takes() {
           user: three: and the wind?
     "#]]
     .assert_eq(&last("alpha"));
-    expect![].assert_eq(&last("beta"));
+    expect![[r#"
+          system: Be kind.
+          user: two: the moon pulls at the sea, and the sun does so as well
+          assistant: Noted.
+          user: three: and the wind?
+    "#]]
+    .assert_eq(&last("beta"));
     house.close();
 }
 
