@@ -2,8 +2,10 @@
 
 pub mod again;
 pub mod away;
+mod changes;
 pub mod choices;
 mod context;
+pub mod files;
 mod health;
 pub mod lacking;
 mod lanes;
@@ -20,8 +22,8 @@ use crate::{
     config::{ChatConfig, Footer, LimitsConfig},
     ledger::Ledger,
     message::{
-        ChannelId, ConversationId, GuildId, Inbound, Line, MessageId, Place, Prompt, Quoted, Role, Speaker,
-        TurnId, UnixMillis, UserId,
+        ChannelId, ConversationId, GuildId, Inbound, Line, MessageId, Place, Prompt, Quoted, Role, TurnId,
+        UnixMillis,
     },
     metrics::{Metrics, Running},
     outcome::{Attempt, Failure, Outcome},
@@ -33,17 +35,23 @@ use crate::{
     store::{Claim, End as Ending, Resumption, Store, StoreError, StoredLine, Unfinished},
 };
 use again::Left;
-use context::{Past, Room};
-use futures::{FutureExt as _, future::FusedFuture as _};
+pub use changes::Retraction;
+use context::{Known, Past, Room};
+use files::Fetch;
+use futures::{
+    FutureExt as _,
+    future::{Fuse, FusedFuture as _},
+};
 pub use health::Health;
 use lanes::{AtOnce, Caller, LaneGuard, Lanes, NoPlace, Ticket};
 use limits::{Asker, Limits};
 use queue::{Next, Queue, Rounds, Term};
-use running::{Registered, UnderWay};
+use running::{Registered, Said, UnderWay};
 use std::{
     fmt,
-    pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    future::Future,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -186,6 +194,9 @@ pub struct Chat {
     exempt_roles: Arc<[u64]>,
     queue: Queue,
     under_way: UnderWay,
+    files: Option<Arc<dyn Fetch>>,
+    /// What the bot is called, once that is known.
+    name: Arc<OnceLock<String>>,
     rng: Arc<Mutex<fastrand::Rng>>,
     /// When the database's files were last rid of what somebody wanted forgotten.
     scrubbed: Arc<Mutex<Option<UnixMillis>>>,
@@ -220,6 +231,8 @@ impl Chat {
             exempt_roles: limits.exempt_roles.into(),
             queue: Queue::default(),
             under_way: UnderWay::default(),
+            files: None,
+            name: Arc::default(),
             rng,
             scrubbed: Arc::default(),
         }
@@ -227,6 +240,12 @@ impl Chat {
 
     fn rng(&self) -> MutexGuard<'_, fastrand::Rng> {
         self.rng.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, able to read what people attach.
+    #[must_use]
+    pub fn with_files(self, files: Arc<dyn Fetch>) -> Self {
+        Self { files: Some(files), ..self }
     }
 
     /// The metrics of the process.
@@ -284,10 +303,7 @@ impl Chat {
 
     /// A message that is remembered.
     pub async fn remembered(&self, message: MessageId) -> Option<Quoted> {
-        let line = self.store.find(message).await.ok()??;
-        let author =
-            Speaker { id: line.author_id.unwrap_or(UserId(0)), name: line.author_name.unwrap_or_default() };
-        Some(Quoted { message_id: message, author, by_bot: line.role == Role::Assistant, text: line.text })
+        Some(self.remembered_reply(message).await?.0)
     }
 
     /// `/help`.
@@ -521,70 +537,132 @@ impl Chat {
         if turn.is_late || (turn.was_queued && turn.term.is_over(Instant::now())) {
             return queue::expired(turn, draft);
         }
-        let (history, wish) = tokio::join!(
-            self.history(turn),
-            self.wish(inbound.channel_id, inbound.guild_id, inbound.wish.as_deref(), inbound.received_at),
-        );
-        let mut wish = wish.unwrap_or_else(|failure| {
+        let wish =
+            self.wish(inbound.channel_id, inbound.guild_id, inbound.wish.as_deref(), inbound.received_at);
+        let mut wish = wish.await.unwrap_or_else(|failure| {
             error!(error = %failure, "could not read what moderators chose; the usual order holds");
             Wish::default()
         });
         wish.last = turn.ask_last();
-        let prompt = Arc::new(context::fit(&self.settings.system_prompt, inbound, &history, self.room()));
-        let (mut story, mut rounds) = (Story::default(), Rounds::default());
-        let mut ask = Ask {
-            prompt,
-            wish,
-            // Whoever asks once more does not want what is known already.
-            sharing: (!turn.is_again()).then(|| self.sharing(inbound)),
-            session: inbound.channel_id.0,
-            server: inbound.guild_id,
-            started_at: inbound.received_at,
-        };
-        let mut performance = self.router.play(&ask);
         // The provider is not kept waiting for a commit.
         let mut marking = pin!(self.mark_answering(&turn.id).fuse());
+        let mut said = turn.registered.said();
         loop {
-            tokio::select! {
+            if let Some(played) = self.play_once(turn, &mut said, &wish, marking.as_mut(), draft).await {
+                return played;
+            }
+            info!("the question changed; the turn begins anew");
+            draft.send_modify(|it| it.text.clear());
+        }
+    }
+
+    /// Asks what was said last, until there is an end. None when other words were said meanwhile.
+    async fn play_once(
+        &self,
+        turn: &Turn,
+        said: &mut watch::Receiver<Said>,
+        wish: &Wish,
+        mut marking: Pin<&mut Fuse<impl Future<Output = ()>>>,
+        draft: &watch::Sender<Draft>,
+    ) -> Option<Played> {
+        let asked = said.borrow_and_update().clone();
+        let inbound = asked.of(&turn.inbound);
+        let prompt = Arc::new(self.prompt(turn, &inbound).await);
+        let (mut story, mut rounds) = (Story::default(), Rounds::default());
+        let mut ask = self.question(turn, &inbound, prompt, wish);
+        let mut performance = self.router.play(&ask);
+        loop {
+            let ended = tokio::select! {
                 biased;
-                () = turn.cancel.cancelled() => return self.cancelled(turn, performance, draft),
-                () = &mut marking, if !marking.is_terminated() => {}
+                () = turn.cancel.cancelled() => return Some(self.cancelled(turn, performance, draft)),
+                Ok(()) = said.changed() => {
+                    self.hang_up(turn, performance);
+                    return None;
+                }
+                () = &mut marking, if !marking.is_terminated() => continue,
                 event = performance.next() => match event {
                     Some(Event::Attempt(mut attempt)) => {
                         attempt.step = rounds.step(attempt.step);
                         self.ledger.note(&turn.id, attempt.clone());
                         story.attempts.push(attempt);
+                        continue;
                     }
                     Some(Event::Opened { afresh, .. }) => {
                         if rounds.is_answered() || afresh {
                             draft.send_modify(|it| it.text.clear());
                         }
+                        continue;
                     }
-                    Some(Event::Text(text)) => draft.send_modify(|it| it.text.push_str(&text)),
+                    Some(Event::Text(text)) => {
+                        draft.send_modify(|it| it.text.push_str(&text));
+                        continue;
+                    }
                     // Nobody on Discord offers tools.
-                    Some(Event::ToolCall(_)) => {}
-                    Some(Event::Ended(End::Exhausted(exhausted))) => {
-                        if !marking.is_terminated() {
-                            // It may hold the one connection that writes.
-                            marking.as_mut().await;
-                        }
-                        let given_up = (&exhausted, story.attempts.len());
-                        match self.try_later(turn, &mut ask, given_up, &mut rounds, draft).await {
-                            Next::Ask => (story, performance) = (Story::default(), self.router.play(&ask)),
-                            Next::End(played) => return played,
-                            Next::GiveUp => return self.ended(turn, End::Exhausted(exhausted), &story, draft),
-                        }
+                    Some(Event::ToolCall(_)) => continue,
+                    Some(Event::Ended(end)) => end,
+                    None => End::Exhausted(Exhausted::default()),
+                }
+            };
+            if let Some(blind) = files::blindly(&ask.prompt, &ended) {
+                ask.prompt = Arc::new(blind);
+                performance = self.router.play(&ask);
+                continue;
+            }
+            if let End::Exhausted(exhausted) = &ended {
+                if !marking.is_terminated() {
+                    // It may hold the one connection that writes.
+                    marking.as_mut().await;
+                }
+                let given_up = (exhausted, story.attempts.len());
+                match self.try_later(turn, &mut ask, given_up, &mut rounds, draft).await {
+                    Next::Ask => {
+                        (story, performance) = (Story::default(), self.router.play(&ask));
+                        continue;
                     }
-                    Some(Event::Ended(end)) => return self.ended(turn, end, &story, draft),
-                    None => return self.ended(turn, End::Exhausted(Exhausted::default()), &story, draft),
+                    Next::End(played) => return Some(played),
+                    Next::GiveUp => {}
                 }
             }
+            return turn.registered.settle(&asked).then(|| self.ended(turn, ended, &story, draft));
         }
     }
 
     async fn mark_answering(&self, turn: &TurnId) {
         if let Err(failure) = self.store.set_answering(turn).await {
             warn!(error = %failure, "a turn could not be marked as being answered");
+        }
+    }
+
+    /// What a model is told of a question.
+    async fn prompt(&self, turn: &Turn, inbound: &Inbound) -> Prompt {
+        let files = async {
+            match &self.files {
+                Some(fetch) if !inbound.beside.files.is_empty() => {
+                    fetch.fetch(inbound.beside.files.clone()).await
+                }
+                Some(_) | None => Vec::new(),
+            }
+        };
+        let files = async {
+            tokio::select! {
+                files = files => files,
+                () = turn.cancel.cancelled() => Vec::new(),
+            }
+        };
+        let (past, files) = tokio::join!(self.history(turn), files);
+        let (system, bot) = (self.settings.system_prompt.as_str(), self.name.get().map(String::as_str));
+        context::fit(Known { system, inbound, past: &past, files: &files, bot }, self.room())
+    }
+
+    fn question(&self, turn: &Turn, inbound: &Inbound, prompt: Arc<Prompt>, wish: &Wish) -> Ask {
+        Ask {
+            prompt,
+            wish: wish.clone(),
+            // Whoever asks once more does not want what is known already.
+            sharing: (!turn.is_again()).then(|| self.sharing(inbound)),
+            session: inbound.channel_id.0,
+            server: inbound.guild_id,
+            started_at: inbound.received_at,
         }
     }
 
@@ -602,22 +680,25 @@ impl Chat {
         });
         let past = |it: StoredLine| {
             let line = Line { role: it.role, speaker: it.author_name, text: it.text };
-            Past { message_id: it.message_id, line }
+            Past { message_id: it.message_id, author: it.author_id, line }
         };
         lines.into_iter().map(past).collect()
     }
 
     fn room(&self) -> Room {
         let ChatConfig { context_messages, context_tokens, reply_tokens, .. } = *self.settings;
-        let window = self.router.context_window().saturating_sub(reply_tokens);
-        Room { messages: context_messages as usize, tokens: context_tokens.min(window), reply_tokens }
+        Room { messages: context_messages as usize, tokens: context_tokens, reply_tokens }
     }
 
     fn cancelled(&self, turn: &Turn, performance: Performance, draft: &watch::Sender<Draft>) -> Played {
+        self.hang_up(turn, performance);
+        given_up(turn, draft)
+    }
+
+    fn hang_up(&self, turn: &Turn, performance: Performance) {
         for attempt in performance.cancel() {
             self.ledger.note(&turn.id, attempt);
         }
-        given_up(turn, draft)
     }
 
     fn ended(&self, turn: &Turn, end: End, story: &Story, draft: &watch::Sender<Draft>) -> Played {
@@ -671,6 +752,7 @@ impl Chat {
 
     /// A part of the answer is on Discord as this message.
     pub async fn note_part(&self, turn: &TurnId, part: u32, message: MessageId) {
+        self.under_way.has_shown(turn);
         if let Err(failure) = self.store.note_part(turn, part, message).await {
             error!(%turn, error = %failure, "a posted part could not be stored; after a crash it would be posted again");
         }
@@ -709,7 +791,7 @@ fn given_up(turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
     let mut left = Left::Untold;
     turn.registered.mark_shown();
     draft.send_modify(|it| {
-        left = again::stopped(it, &turn.registered.stopped, turn.earlier(), turn.inbound.place)
+        left = again::stopped(it, turn.registered.stopped(), turn.earlier(), turn.inbound.place)
     });
     Played { end: Ending::Cancelled, left }
 }
@@ -819,6 +901,12 @@ impl Turn {
     /// The process ends, and this turn goes on after the next start: nobody behind it begins now.
     pub fn leave(&self) {
         self.guard.iter().for_each(LaneGuard::leave);
+    }
+
+    /// Whether its question was deleted, so that nothing is to be shown of it any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.registered.is_gone()
     }
 
     /// The server, none in a DM.

@@ -1,14 +1,17 @@
 //! The front door: takes what the gateway tells, and sees to it that each message and command gets its answer.
 
 mod access;
+mod attachments;
 mod budget;
 mod buttons;
+mod changes;
 mod commands;
 mod confirm;
 mod events;
 mod forum;
 mod gateway;
 mod inbound;
+mod intake;
 mod marks;
 mod missed;
 mod on_message;
@@ -26,12 +29,15 @@ pub mod text;
 use crate::{
     chat::{Begun, Chat, Turn},
     config::{ChatConfig, RegisterCommands},
-    message::{ChannelId, GuildId, Inbound, MessageId, Opening, Place, Quoted, Trigger, UnixMillis, UserId},
+    message::{
+        Beside, ChannelId, GuildId, Inbound, MessageId, Opening, Place, Quoted, Trigger, UnixMillis, UserId,
+    },
 };
 pub use access::missing_in;
 use commands::Command;
 pub use gateway::GatewayFailure;
 use inbound::Verdict;
+use intake::Intake;
 use marks::Marks;
 use missed::{Heads, Order};
 use outbound::{Delivery, Pace, Pacers, Stage};
@@ -84,6 +90,7 @@ struct Inner {
     settings: Settings,
     places: Places,
     pacers: Pacers,
+    intake: Intake,
     me: SetOnce<UserId>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -110,12 +117,14 @@ impl Door {
         closing: CancellationToken,
         hang_up: CancellationToken,
     ) -> Self {
+        let chat = chat.with_files(Arc::new(attachments::Attachments::new(rest.files())));
         let inner = Inner {
             chat,
             rest,
             settings,
             places: Places::default(),
             pacers: Pacers::default(),
+            intake: Intake::default(),
             me: SetOnce::new(),
             tasks,
             closing,
@@ -145,8 +154,13 @@ impl Door {
             return;
         }
         let here = self.whereabouts(&message).await;
-        let settings = &self.inner.settings.chat;
-        let trigger = match inbound::judge(&message, me, &here, settings) {
+        let (channel, author) = (ChannelId(message.channel_id.get()), UserId(message.author.id.get()));
+        let _in_line = self.inner.intake.enter(channel, author).await;
+        let verdict = inbound::judge(&message, me, &here, &self.inner.settings.chat);
+        if self.joins(&message, verdict, &here, received_at).await {
+            return;
+        }
+        let trigger = match self.with_call(&message, me, verdict) {
             Verdict::Ignore => return,
             Verdict::Answer(trigger) => trigger,
             Verdict::AnswerIfOurs(trigger) => {
@@ -161,13 +175,18 @@ impl Door {
         if !self.may_answer(&message) {
             return;
         }
-        let Some(mut inbound) = inbound::read(&message, me, &here, trigger, received_at) else { return };
+        let Some(mut inbound) = inbound::read(&message, me, &here, trigger, received_at) else {
+            self.inner.intake.was_called(channel, author, MessageId(message.id.get()));
+            return;
+        };
+        inbound.beside.chain = self.chain(&message, &inbound).await;
         if let Some(opening) = &mut inbound.opening {
             opening.starter = self.starter(&inbound.message_id, inbound.channel_id, &here, me).await;
         }
-        let stage = Stage::Channel { channel: inbound.channel_id, question: inbound.message_id };
+        let stage = Stage::Channel { channel, question: inbound.message_id };
         let roles = message.member.iter().flat_map(|it| &it.roles).map(|it| it.get());
         self.take(inbound, self.inner.chat.is_exempt(roles), stage).await;
+        self.see_changes(channel, MessageId(message.id.get())).await;
     }
 
     /// Claims the message and answers it in a task of its own. `is_exempt`: no limit concerns whoever asks.
@@ -207,6 +226,9 @@ impl Door {
         let turn = &*turn;
         let before = async {
             let me = self.inner.me.get().copied();
+            if is_resumed {
+                self.read_again(turn.inbound.channel_id, turn.inbound.message_id).await;
+            }
             let parts = match is_resumed {
                 _ if turn.is_again() => Some(pressed::parts(rest, &stage, turn, me, is_resumed).await),
                 true => Some(resumed::parts_of(rest, &stage, me, &turn.parts).await),
@@ -398,6 +420,7 @@ impl Door {
             text: prompt.to_owned(),
             replied_to: None,
             opening,
+            beside: Beside::default(),
             received_at: at,
             wish: provider.map(str::to_owned),
         }

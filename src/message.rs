@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc, time::Duration};
 
 macro_rules! snowflake {
     ($(#[$doc:meta])* $name:ident) => {
@@ -173,6 +173,8 @@ pub struct Inbound {
     pub replied_to: Option<Quoted>,
     /// What the thread or forum post is about, when the message was said in one.
     pub opening: Option<Opening>,
+    /// What goes with it beside its text.
+    pub beside: Beside,
     /// When the bot saw it.
     pub received_at: UnixMillis,
     /// The provider the person asked for by name (`/ask provider:`): it comes first, the others stay behind it.
@@ -198,6 +200,33 @@ pub struct Quoted {
     pub by_bot: bool,
     /// What it says.
     pub text: String,
+}
+
+/// What goes with a question beside its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// What the quoted message replied to, and so on, the nearest first.
+    pub chain: Vec<Quoted>,
+    /// The files of the message, then those of the one it replies to.
+    pub files: Vec<Attachment>,
+}
+
+/// A file that somebody attached to a message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its name.
+    pub name: String,
+    /// Its bytes, as Discord says.
+    pub size: u64,
+    /// Where it is for now: such addresses end, so that they are never stored.
+    pub url: Option<String>,
+}
+
+impl fmt::Debug for Attachment {
+    /// Neither what people call it nor where it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a file of {} bytes", self.size)
+    }
 }
 
 /// What a thread or a forum post is about.
@@ -243,6 +272,8 @@ pub struct Prompt {
     pub reply_tokens: u32,
     /// Pictures that belong to the last line.
     pub images: Vec<Image>,
+    /// The places of the lines that may be left out, the oldest first, where a provider's window is too small for all.
+    pub loose: Range<usize>,
     /// What a program asked through the router API, in OpenAI's words, for the dialects that can say it as it is: tools,
     /// pictures and parameters are in here only. None for a question from Discord.
     pub request: Option<Arc<Request>>,

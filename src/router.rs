@@ -13,6 +13,7 @@ mod look;
 mod outlook;
 mod reckon;
 pub mod retry;
+pub mod room;
 pub mod roster;
 mod samples;
 mod share;
@@ -304,12 +305,6 @@ impl Router {
     /// The providers, in order.
     pub fn providers(&self) -> impl Iterator<Item = Arc<dyn Provider>> {
         self.shared.players.iter().map(|it| Arc::clone(&it.provider))
-    }
-
-    /// The smallest window among the providers, in tokens: what a prompt must fit that any of them may get.
-    #[must_use]
-    pub fn context_window(&self) -> u32 {
-        self.shared.players.iter().map(|it| it.provider.context_window()).min().unwrap_or(0)
     }
 
     /// Everybody's standing at `now`.

@@ -5,6 +5,7 @@
 //! method has acknowledged outlives a power cut.
 
 mod again;
+mod changes;
 mod choices;
 mod conversations;
 mod error;
@@ -28,6 +29,7 @@ mod turns;
 mod words;
 
 pub use again::{Asked, Press, Resumption};
+pub use changes::{Retracted, Rewritten};
 pub use choices::{AuditEntry, By, Disabled};
 pub use conversations::StoredLine;
 pub use error::{At, StoreError};

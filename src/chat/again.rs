@@ -9,7 +9,7 @@ use super::{Begun, Chat, Draft, Turn, limits::Asker, running::Stopped, wording::
 pub use crate::store::{Asked, Press};
 use crate::{
     chat::Buttons,
-    message::{MessageId, Place, Speaker, TurnId, UserId},
+    message::{Place, Speaker, TurnId, UserId},
     store::{Claim, Resumption, StoreError},
 };
 use std::{sync::PoisonError, time::Duration};
@@ -104,11 +104,9 @@ impl Chat {
         Ok(Ok(asked))
     }
 
-    /// The question's message was deleted while nobody listened: it is taken out of memory. Returns the sentence about it.
-    pub async fn question_was_deleted(&self, question: MessageId) -> String {
-        if let Err(failure) = self.store.forget_message(question).await {
-            error!(error = %failure, "a deleted question could not be forgotten");
-        }
+    /// What somebody is told whose question was deleted.
+    #[must_use]
+    pub fn question_is_gone(&self) -> String {
         wording::question_is_gone()
     }
 

@@ -5,11 +5,12 @@ use super::{
     presence::Presence,
     rest::{self, ApplicationId, InteractionId},
 };
-use crate::message::{ChannelId, GuildId, UserId};
+use crate::message::{ChannelId, GuildId, MessageId, UserId};
 use secrecy::SecretString;
 use serenity::all::{
-    Context, EventHandler, Guild, GuildChannel, GuildMemberUpdateEvent, Interaction, Member, Message,
-    PartialGuild, PartialGuildChannel, Ready, ResumedEvent, Role, RoleId, UnavailableGuild,
+    self, Context, EventHandler, Guild, GuildChannel, GuildMemberUpdateEvent, Interaction, Member, Message,
+    MessageUpdateEvent, PartialGuild, PartialGuildChannel, Ready, ResumedEvent, Role, RoleId,
+    UnavailableGuild,
 };
 use tracing::{debug, info};
 
@@ -38,6 +39,7 @@ impl EventHandler for Door {
         let _in_hand = self.inner.chat.metrics().gateway_event("ready");
         let _ = self.inner.me.set(UserId(ready.user.id.get()));
         let gap = self.gap_before(&ready);
+        self.inner.chat.is_called(&ready.user.name);
         info!(
             user = ready.user.name,
             guilds = ready.guilds.len(),
@@ -68,6 +70,39 @@ impl EventHandler for Door {
         let _in_hand = self.inner.chat.metrics().gateway_event("message");
         let _hearing = self.hearing(context.shard_id.0, &message).await;
         self.hear(message).await;
+    }
+
+    async fn message_update(
+        &self,
+        _: Context,
+        _: Option<Message>,
+        _: Option<Message>,
+        event: MessageUpdateEvent,
+    ) {
+        let _in_hand = self.inner.chat.metrics().gateway_event("message_update");
+        self.changed(event).await;
+    }
+
+    async fn message_delete(
+        &self,
+        _: Context,
+        _: all::ChannelId,
+        message: all::MessageId,
+        _: Option<all::GuildId>,
+    ) {
+        let _in_hand = self.inner.chat.metrics().gateway_event("message_delete");
+        self.deleted(vec![MessageId(message.get())]).await;
+    }
+
+    async fn message_delete_bulk(
+        &self,
+        _: Context,
+        _: all::ChannelId,
+        messages: Vec<all::MessageId>,
+        _: Option<all::GuildId>,
+    ) {
+        let _in_hand = self.inner.chat.metrics().gateway_event("message_delete_bulk");
+        self.deleted(messages.into_iter().map(|it| MessageId(it.get())).collect()).await;
     }
 
     async fn interaction_create(&self, _: Context, interaction: Interaction) {

@@ -4,10 +4,19 @@ use super::places::Whereabouts;
 use crate::{
     config::{ChatConfig, RespondTo},
     message::{
-        ChannelId, GuildId, Inbound, MessageId, Opening, Place, Quoted, Speaker, Trigger, UnixMillis, UserId,
+        Attachment, Beside, ChannelId, GuildId, Inbound, MessageId, Opening, Place, Quoted, Speaker, Trigger,
+        UnixMillis, UserId,
     },
 };
-use serenity::model::channel::{Message, MessageType};
+use serenity::model::{
+    channel::{self, Message, MessageType},
+    user::User,
+};
+
+/// So many files of a message are named; Discord takes ten.
+const MOST_NAMED: usize = 10;
+/// So many files go with a question.
+const MOST_FILES: usize = 20;
 
 /// What is to be done about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +69,14 @@ pub(crate) fn judge(message: &Message, me: UserId, here: &Whereabouts, settings:
     }
 }
 
+/// Whether a message may be a further piece of a question: a person's plain speech that is for the bot, or for nobody else.
+pub(crate) fn may_join(message: &Message, me: UserId, verdict: Verdict) -> bool {
+    let is_persons = !message.author.bot && !message.author.system && message.webhook_id.is_none();
+    let is_plain = message.kind == MessageType::Regular && message.id.get() != message.channel_id.get();
+    let is_for_others = || message.mention_everyone || message.mentions.iter().any(|it| it.id.get() != me.0);
+    is_persons && is_plain && (verdict != Verdict::Ignore || !is_for_others())
+}
+
 /// The message as the bot takes it. None when there is nothing to answer: no text after the mention, and nothing it points at.
 pub(crate) fn read(
     message: &Message,
@@ -74,7 +91,7 @@ pub(crate) fn read(
         tags: here.tags.clone(),
         starter: None,
     });
-    let mut text = readable(message, me);
+    let mut text = said(&message.content, &message.mentions, &message.attachments, me);
     if text.is_empty() {
         // A bare mention asks about what it points at, or about what the place is about.
         let points_at_something =
@@ -94,6 +111,7 @@ pub(crate) fn read(
         text,
         replied_to,
         opening,
+        beside: Beside { chain: Vec::new(), files: files(message) },
         received_at,
         wish: None,
     })
@@ -106,7 +124,10 @@ pub(crate) fn quote(message: &Message, me: UserId) -> Quoted {
         message_id: MessageId(message.id.get()),
         author: speaker(message),
         by_bot,
-        text: if by_bot { without_footer(&message.content) } else { readable(message, me) },
+        text: match by_bot {
+            true => without_footer(&message.content),
+            false => said(&message.content, &message.mentions, &message.attachments, me),
+        },
     }
 }
 
@@ -124,14 +145,47 @@ fn speaker(message: &Message) -> Speaker {
     Speaker { id: UserId(message.author.id.get()), name: name.to_owned() }
 }
 
-fn mentions(content: &str, user: UserId) -> bool {
+/// Whether a text calls somebody.
+pub(crate) fn mentions(content: &str, user: UserId) -> bool {
     content.contains(&format!("<@{user}>")) || content.contains(&format!("<@!{user}>"))
 }
 
-/// The text without the call to the bot at its ends, other people's mentions as their names.
-fn readable(message: &Message, me: UserId) -> String {
+/// What a message says: the text without the call to the bot at its ends, other people's mentions as their names, and the names of
+/// its files.
+pub(crate) fn said(content: &str, mentioned: &[User], files: &[channel::Attachment], me: UserId) -> String {
+    let text = readable(content, mentioned, me);
+    if files.is_empty() {
+        return text;
+    }
+    let gap = if text.is_empty() { "" } else { "\n" };
+    let names: Vec<String> = files.iter().take(MOST_NAMED).map(|it| file_name(&it.filename)).collect();
+    let more = if files.len() > MOST_NAMED { ", …" } else { "" };
+    format!("{text}{gap}[attached: {}{more}]", names.join(", "))
+}
+
+/// A name on one line, without what turns its direction or can't be seen.
+fn file_name(name: &str) -> String {
+    const LONGEST: usize = 80;
+    let is_odd = |it: char| {
+        it.is_control() || matches!(u32::from(it), 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f)
+    };
+    name.chars().filter(|it| !is_odd(*it) && *it != ']').take(LONGEST).collect()
+}
+
+/// The files of a message and of the one that it replies to.
+pub(crate) fn files(message: &Message) -> Vec<Attachment> {
+    let quoted = message.referenced_message.iter().flat_map(|it| &it.attachments);
+    let file = |it: &channel::Attachment| Attachment {
+        name: file_name(&it.filename),
+        size: u64::from(it.size),
+        url: Some(it.url.clone()),
+    };
+    message.attachments.iter().chain(quoted).take(MOST_FILES).map(file).collect()
+}
+
+fn readable(content: &str, mentioned: &[User], me: UserId) -> String {
     let calls = [format!("<@{me}>"), format!("<@!{me}>")];
-    let mut text = message.content.trim();
+    let mut text = content.trim();
     loop {
         let before = text;
         for call in &calls {
@@ -143,7 +197,7 @@ fn readable(message: &Message, me: UserId) -> String {
         }
     }
     let mut text = text.to_owned();
-    for user in &message.mentions {
+    for user in mentioned {
         let name = user.global_name.as_deref().unwrap_or(&user.name);
         for form in [format!("<@{}>", user.id), format!("<@!{}>", user.id)] {
             text = text.replace(&form, &format!("@{name}"));

@@ -170,7 +170,11 @@ impl Door {
                 }
                 Ok(question)
             }
-            Err(RestError::NotFound { code: UNKNOWN_MESSAGE }) => Err(chat.question_was_deleted(id).await),
+            // It was deleted while nobody listened.
+            Err(RestError::NotFound { code: UNKNOWN_MESSAGE }) => {
+                self.take_back(id).await;
+                Err(chat.question_is_gone())
+            }
             Err(failure) => {
                 warn!(error = %failure, "a question could not be looked up; it is asked again without what it points at");
                 Ok(question)

@@ -13,6 +13,7 @@
 //! once without waiting its turn.
 
 mod call;
+mod files;
 mod gate;
 mod interactions;
 mod multipart;
@@ -22,6 +23,7 @@ mod replies;
 mod rights;
 mod shapes;
 
+pub(crate) use files::{Download, Files};
 pub use gate::{Permit, Urgency};
 pub use interactions::{ApplicationId, Hook, InteractionId};
 pub use multipart::File;
@@ -37,7 +39,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use shapes::{Thread, Threads, json, list};
 use std::{
-    sync::{Arc, Mutex},
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -126,6 +129,8 @@ pub struct Rest {
     authorization: HeaderValue,
     gate: Arc<Gate>,
     refusals: Mutex<Refusals>,
+    /// What this bot deleted last, so that nobody takes it for a person's wish.
+    deleted: Mutex<VecDeque<MessageId>>,
     rng: Mutex<fastrand::Rng>,
 }
 
@@ -150,6 +155,7 @@ impl Rest {
             authorization,
             gate: Arc::default(),
             refusals: Mutex::default(),
+            deleted: Mutex::default(),
             rng: Mutex::new(rng),
         })
     }
@@ -197,8 +203,23 @@ impl Rest {
     /// # Errors
     /// See [`RestError`].
     pub async fn delete_message(&self, channel: ChannelId, message: MessageId) -> Result<(), RestError> {
+        self.note_deleted(message);
         let call = Call::to_message(Method::Delete, channel, message, Instant::now() + DELETE);
         gone_is_done(self.send(&call, |_| Some(())).await)
+    }
+
+    /// Whether this bot itself deleted the message, among its last 1,024: the gateway tells of those, too.
+    pub(crate) fn was_deleted_by_us(&self, message: MessageId) -> bool {
+        self.deleted.lock().unwrap_or_else(PoisonError::into_inner).contains(&message)
+    }
+
+    fn note_deleted(&self, message: MessageId) {
+        const REMEMBERED: usize = 1024;
+        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        if deleted.len() >= REMEMBERED {
+            deleted.pop_front();
+        }
+        deleted.push_back(message);
     }
 
     /// Shows that the bot is writing, for ten seconds or until it posts.

@@ -55,7 +55,10 @@ impl Door {
             tokio::select! {
                 biased;
                 () = door.inner.closing.cancelled() => {} // The next process tells the others.
-                () = door.tell_overdue(now) => {}
+                () = async {
+                    door.retract_the_rest().await;
+                    door.tell_overdue(now).await;
+                } => {}
             }
         });
     }

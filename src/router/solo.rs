@@ -1,11 +1,12 @@
 //! The loop that plays a plan: who is asked when, who wins, and who goes on when the winner breaks off.
 
 use super::{
-    Ask, End, Event, Exhausted, Shared, Source, State,
+    Ask, End, Event, Exhausted, Player, Shared, Source, State,
     attempt::{self, First, Limits, Live, Opened, Spoken},
     ceilings::{Full, Ticket},
     reckon::{reckon, tokens_of},
     retry::{self, Next},
+    room::{self, Measured},
     roster::{Begun, Standing},
     strategy::Plan,
 };
@@ -16,6 +17,7 @@ use crate::{
 };
 use futures::future::BoxFuture;
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     fmt,
     future::poll_fn,
@@ -46,6 +48,8 @@ const LONGEST_OUTPUT: usize = 4 * 1024 * 1024;
 pub(super) struct Solo {
     shared: Arc<Shared>,
     prompt: Arc<Prompt>,
+    /// What the prompt's parts cost, so that each call gets what fits; none for a program's, which is passed on as it is.
+    measured: Option<Measured>,
     server: Option<GuildId>,
     started_at: UnixMillis,
     born: Instant,
@@ -133,7 +137,8 @@ impl Solo {
             not_before: now,
         });
         let tokens_in = tokens_of(prompt);
-        Self {
+        let measured = prompt.request.is_none().then(|| Measured::new(prompt));
+        let mut solo = Self {
             changed: shared.changed.subscribe(),
             has_called: false,
             tokens_in,
@@ -141,6 +146,7 @@ impl Solo {
             deadline: now + shared.settings.turn_timeout,
             shared,
             prompt: Arc::clone(prompt),
+            measured,
             server: *server,
             started_at: *started_at,
             born: now,
@@ -157,6 +163,34 @@ impl Solo {
             heard: 0,
             told: VecDeque::new(),
             is_over: false,
+        };
+        solo.pass_over_the_narrow();
+        solo
+    }
+
+    /// Those whose window does not even take the question are not asked; they are told of only when nobody else is there.
+    fn pass_over_the_narrow(&mut self) {
+        let players = &self.shared.players;
+        let (fit, narrow): (Vec<_>, Vec<_>) = self
+            .upcoming
+            .drain(..)
+            .partition(|it| left_out(players, &self.measured, &self.prompt, it.provider).is_some());
+        self.upcoming = fit;
+        if self.upcoming.is_empty() {
+            let failed = |it: &Upcoming| {
+                let name = players[it.provider].provider.name().to_owned();
+                (name, Failed::new(Failure::ContextTooLong, "does not fit the window"))
+            };
+            self.failures = narrow.iter().map(failed).collect();
+        }
+    }
+
+    /// The prompt as this provider's window takes it.
+    fn fitted(&self, provider: usize) -> Arc<Prompt> {
+        let left_out = left_out(&self.shared.players, &self.measured, &self.prompt, provider);
+        match left_out.map(|it| room::without(&self.prompt, it)) {
+            Some(Cow::Owned(shorter)) => Arc::new(shorter),
+            Some(Cow::Borrowed(_)) | None => Arc::clone(&self.prompt),
         }
     }
 
@@ -237,7 +271,7 @@ impl Solo {
         self.calls_left -= 1;
         self.join = upcoming.joined_after.map(|after| Join { at: now + after, is_extra: !after.is_zero() });
         let accepted = Arc::new(AtomicBool::new(false));
-        let (provider, prompt) = (Arc::clone(&player.provider), Arc::clone(&self.prompt));
+        let (provider, prompt) = (Arc::clone(&player.provider), self.fitted(upcoming.provider));
         let limits =
             Limits { attempt: player.limits.attempt.min(self.deadline.duration_since(now)), ..player.limits };
         let future = attempt::open(provider, prompt, limits, now, Arc::clone(&accepted));
@@ -568,6 +602,17 @@ impl Drop for Solo {
     fn drop(&mut self) {
         self.hang_up(&Outcome::Cancelled);
     }
+}
+
+/// How many of the loose lines this provider's window does not take; none when it does not take the question.
+fn left_out(
+    players: &[Player],
+    measured: &Option<Measured>,
+    prompt: &Prompt,
+    provider: usize,
+) -> Option<usize> {
+    let Some(measured) = measured else { return Some(0) };
+    measured.left_out(players[provider].provider.context_window(), prompt.reply_tokens)
 }
 
 /// What is learned from a call: nothing from one that nobody waited for, or whose question was at fault.

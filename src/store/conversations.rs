@@ -21,6 +21,8 @@ pub struct StoredLine {
     pub turn: Option<TurnId>,
     /// When it was received, or the answer was whole.
     pub created_at: UnixMillis,
+    /// The message that it replies to, if that is known; for an answer its question, where one line was looked for.
+    pub replied_to: Option<MessageId>,
 }
 
 /// Without what was said.
@@ -43,14 +45,14 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<StoredLine>, StoreError> {
         let rows: Vec<LineRow> = sqlx::query_as(
-            "SELECT m.role, m.author_id, m.author_name, m.text, m.discord_message_id, m.turn_id, m.created_at
+            "SELECT m.role, m.author_id, m.author_name, m.text, m.discord_message_id, m.turn_id, m.created_at, m.replied_to
              FROM messages m
              WHERE m.conversation_id = ?1
                AND COALESCE(m.answers, m.id) > (SELECT cleared_through FROM conversations WHERE id = ?1)
                AND NOT EXISTS (SELECT 1 FROM messages q JOIN opt_outs o ON o.user_id = q.author_id
                                WHERE q.id = COALESCE(m.answers, m.id))
                AND COALESCE(m.answers, m.id) < COALESCE(
-                     (SELECT MAX(q.id) FROM messages q WHERE q.turn_id = ?2 AND q.role = 'user'), 9223372036854775807)
+                     (SELECT MIN(q.id) FROM messages q WHERE q.turn_id = ?2 AND q.role = 'user'), 9223372036854775807)
              ORDER BY COALESCE(m.answers, m.id) DESC, m.id DESC LIMIT ?3",
         )
         .bind(conversation.0.0.cast_signed())
@@ -91,33 +93,6 @@ impl Store {
         Ok(super::count(lines))
     }
 
-    /// Takes a deleted message out of memory: a question with its answer, an answer when any of its parts was deleted. Says
-    /// whether it was known.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn forget_message(&self, message: MessageId) -> Result<bool, StoreError> {
-        let mut tx = self.write().await?;
-        let id = message.0.cast_signed();
-        // The answer goes with its question by the foreign key.
-        let lines = sqlx::query(
-            "DELETE FROM messages WHERE discord_message_id = ?1 OR
-                    (role = 'assistant' AND turn_id IN (SELECT turn_id FROM reply_parts WHERE message_id = ?1))",
-        )
-        .bind(id)
-        .execute(&mut *tx)
-        .await?;
-        let turns = sqlx::query(
-            "UPDATE turns SET question = NULL, replied_to = NULL, opening = NULL
-             WHERE (discord_message_id = ?1 OR question_id = ?1) AND question IS NOT NULL",
-        )
-        .bind(id)
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(lines.rows_affected() + turns.rows_affected() > 0)
-    }
-
     /// Whether the bot takes part in the conversation in this channel: it was asked there before.
     ///
     /// # Errors
@@ -136,7 +111,9 @@ impl Store {
     /// When the database cannot be read.
     pub async fn find(&self, message: MessageId) -> Result<Option<StoredLine>, StoreError> {
         let row: Option<LineRow> = sqlx::query_as(
-            "SELECT role, author_id, author_name, text, discord_message_id, turn_id, created_at FROM messages
+            "SELECT role, author_id, author_name, text, discord_message_id, turn_id, created_at,
+                    COALESCE(replied_to, (SELECT q.discord_message_id FROM messages q WHERE q.id = m.answers)) AS replied_to
+             FROM messages m
              WHERE discord_message_id = ?1 OR
                    (role = 'assistant' AND turn_id IN (SELECT turn_id FROM reply_parts WHERE message_id = ?1))
              ORDER BY id DESC LIMIT 1",
@@ -157,6 +134,7 @@ struct LineRow {
     discord_message_id: Option<i64>,
     turn_id: Option<String>,
     created_at: i64,
+    replied_to: Option<i64>,
 }
 
 impl LineRow {
@@ -169,6 +147,7 @@ impl LineRow {
             message_id: self.discord_message_id.map(|it| MessageId(it.cast_unsigned())),
             turn: self.turn_id.map(TurnId),
             created_at: UnixMillis(self.created_at),
+            replied_to: self.replied_to.map(|it| MessageId(it.cast_unsigned())),
         })
     }
 }

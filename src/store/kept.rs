@@ -1,7 +1,7 @@
 //! What a turn carries besides its question, kept as JSON until the turn has ended.
 
 use super::words::unknown;
-use crate::message::{MessageId, Opening, Quoted, Speaker, UserId};
+use crate::message::{Attachment, Beside, MessageId, Opening, Quoted, Speaker, UserId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 #[derive(Serialize, Deserialize)]
@@ -18,6 +18,29 @@ pub(super) struct KeptOpening {
     title: String,
     tags: Vec<String>,
     starter: Option<KeptQuote>,
+}
+
+/// Files by name and size only: their addresses end after a day, and their bytes are nobody's business later.
+#[derive(Serialize, Deserialize)]
+pub(super) struct KeptBeside {
+    #[serde(default)]
+    chain: Vec<KeptQuote>,
+    #[serde(default)]
+    files: Vec<(String, u64)>,
+}
+
+impl From<&Beside> for KeptBeside {
+    fn from(it: &Beside) -> Self {
+        let files = it.files.iter().map(|file| (file.name.clone(), file.size));
+        Self { chain: it.chain.iter().map(KeptQuote::from).collect(), files: files.collect() }
+    }
+}
+
+impl From<KeptBeside> for Beside {
+    fn from(it: KeptBeside) -> Self {
+        let files = it.files.into_iter().map(|(name, size)| Attachment { name, size, url: None });
+        Self { chain: it.chain.into_iter().map(Quoted::from).collect(), files: files.collect() }
+    }
 }
 
 impl From<&Quoted> for KeptQuote {

@@ -183,7 +183,7 @@ impl Store {
     ) -> Result<Vec<Unfinished>, StoreError> {
         let mut rows: Vec<TurnRow> = sqlx::query_as(
             "SELECT id, discord_message_id, channel_id, guild_id, author_id, author_name, place, trigger, question,
-                    replied_to, opening, wish, received_at, question_id, ask_last, hooked,
+                    replied_to, opening, wish, beside, received_at, question_id, ask_last, hooked,
                     (SELECT text FROM messages a WHERE a.turn_id = turns.id AND a.role = 'assistant') AS earlier
              FROM turns
              WHERE ended_at IS NULL AND state IN ('received', 'answering') AND received_at <= ?

@@ -53,6 +53,7 @@ fn message(id: u64, text: &str) -> Inbound {
         text: text.to_owned(),
         replied_to: None,
         opening: None,
+        beside: Default::default(),
         received_at: at(id.cast_signed()),
         wish: None,
     }

@@ -2,11 +2,11 @@
 
 use super::{
     Resumption,
-    kept::{KeptOpening, KeptQuote, from_json, to_json},
+    kept::{KeptBeside, KeptOpening, KeptQuote, from_json, to_json},
     words::Word,
 };
 use crate::message::{
-    ChannelId, GuildId, Inbound, MessageId, Opening, Place, Quoted, Role, Speaker, Trigger, TurnId,
+    Beside, ChannelId, GuildId, Inbound, MessageId, Opening, Place, Quoted, Role, Speaker, Trigger, TurnId,
     UnixMillis, UserId,
 };
 use sqlx::{Sqlite, Transaction};
@@ -37,10 +37,12 @@ pub(super) async fn insert_turn(
 ) -> Result<bool, sqlx::Error> {
     let replied_to = inbound.replied_to.as_ref().map(|it| to_json(&KeptQuote::from(it))).transpose()?;
     let opening = inbound.opening.as_ref().map(|it| to_json(&KeptOpening::from(it))).transpose()?;
+    let beside = (inbound.beside != Beside::default()).then(|| to_json(&KeptBeside::from(&inbound.beside)));
     let done = sqlx::query(
         "INSERT INTO turns (id, conversation_id, discord_message_id, channel_id, guild_id, author_id, author_name, place,
-                            trigger, question, replied_to, opening, wish, state, received_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'received', ?) ON CONFLICT DO NOTHING",
+                            trigger, question, replied_to, opening, wish, beside, state, received_at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 'received', ?15
+         WHERE NOT EXISTS (SELECT 1 FROM joined WHERE message_id = ?3) ON CONFLICT DO NOTHING",
     )
     .bind(&turn.0)
     .bind(inbound.conversation().0.0.cast_signed())
@@ -55,6 +57,7 @@ pub(super) async fn insert_turn(
     .bind(replied_to)
     .bind(opening)
     .bind(&inbound.wish)
+    .bind(beside.transpose()?)
     .bind(inbound.received_at.0)
     .execute(&mut **tx)
     .await?;
@@ -67,8 +70,9 @@ pub(super) async fn insert_question(
     turn: &TurnId,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO messages (conversation_id, turn_id, discord_message_id, role, author_id, author_name, text, created_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO messages (conversation_id, turn_id, discord_message_id, role, author_id, author_name, text, created_at,
+                               replied_to)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(inbound.conversation().0.0.cast_signed())
     .bind(&turn.0)
@@ -78,12 +82,14 @@ pub(super) async fn insert_question(
     .bind(&inbound.author.name)
     .bind(&inbound.text)
     .bind(inbound.received_at.0)
+    .bind(inbound.replied_to.as_ref().map(|it| it.message_id.0.cast_signed()))
     .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
-/// The answer's message is the one with its first part. An answer from before goes: this one takes its place.
+/// The answer's message is the one with its first part. It stands behind the last line of its question; an answer from before
+/// goes: this one takes its place.
 pub(super) async fn insert_answer(
     tx: &mut Transaction<'static, Sqlite>,
     turn: &TurnId,
@@ -98,7 +104,7 @@ pub(super) async fn insert_answer(
         "INSERT INTO messages (conversation_id, turn_id, answers, discord_message_id, role, text, created_at)
          SELECT q.conversation_id, q.turn_id, q.id,
                 (SELECT message_id FROM reply_parts p WHERE p.turn_id = q.turn_id ORDER BY part LIMIT 1), ?, ?, ?
-         FROM messages q WHERE q.turn_id = ? AND q.role = 'user'",
+         FROM messages q WHERE q.id = (SELECT MAX(id) FROM messages WHERE turn_id = ? AND role = 'user')",
     )
     .bind(Role::Assistant.word())
     .bind(text)
@@ -130,6 +136,8 @@ pub(super) struct TurnRow {
     replied_to: Option<String>,
     opening: Option<String>,
     wish: Option<String>,
+    #[sqlx(default)]
+    beside: Option<String>,
     received_at: i64,
     question_id: Option<i64>,
     ask_last: Option<String>,
@@ -150,6 +158,7 @@ impl TurnRow {
     pub(super) fn inbound(self) -> Result<Inbound, sqlx::Error> {
         let replied_to = self.replied_to.map(|it| from_json::<KeptQuote>("replied_to", &it)).transpose()?;
         let opening = self.opening.map(|it| from_json::<KeptOpening>("opening", &it)).transpose()?;
+        let beside = self.beside.map(|it| from_json::<KeptBeside>("beside", &it)).transpose()?;
         Ok(Inbound {
             message_id: MessageId(self.question_id.unwrap_or(self.discord_message_id).cast_unsigned()),
             channel_id: ChannelId(self.channel_id.cast_unsigned()),
@@ -160,6 +169,7 @@ impl TurnRow {
             text: self.question,
             replied_to: replied_to.map(Quoted::from),
             opening: opening.map(Opening::from),
+            beside: beside.map(Beside::from).unwrap_or_default(),
             received_at: UnixMillis(self.received_at),
             wish: self.wish,
         })

@@ -126,11 +126,13 @@ impl Store {
             tx.commit().await?;
             return Ok(Claim::New);
         }
-        let same: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM turns WHERE discord_message_id = ?)")
-                .bind(inbound.message_id.0.cast_signed())
-                .fetch_one(&mut *tx)
-                .await?;
+        let same: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM turns WHERE discord_message_id = ?1)
+                     OR EXISTS (SELECT 1 FROM joined WHERE message_id = ?1)",
+        )
+        .bind(inbound.message_id.0.cast_signed())
+        .fetch_one(&mut *tx)
+        .await?;
         tx.rollback().await?;
         Ok(if same { Claim::Duplicate } else { Claim::IdTaken })
     }
@@ -208,7 +210,7 @@ impl Store {
     ) -> Result<Vec<Unfinished>, StoreError> {
         let rows: Vec<TurnRow> = sqlx::query_as(
             "SELECT id, discord_message_id, channel_id, guild_id, author_id, author_name, place, trigger, question,
-                    replied_to, opening, wish, received_at, question_id, ask_last, hooked,
+                    replied_to, opening, wish, beside, received_at, question_id, ask_last, hooked,
                     (SELECT text FROM messages a WHERE a.turn_id = turns.id AND a.role = 'assistant') AS earlier
              FROM turns
              WHERE ended_at IS NULL AND received_at < ?

@@ -149,6 +149,7 @@ async fn a_message_that_was_claimed_before_is_not_answered_again() {
         text: "hi".to_owned(),
         replied_to: None,
         opening: None,
+        beside: Default::default(),
         received_at: UnixMillis(1),
         wish: None,
     };

@@ -38,6 +38,7 @@ queue_when_down = "0s"
 [limits]
 per_user = "off"
 concurrent_per_user = 100
+burst = "0s"
 [router]
 strategy = "priority"
 backoff = { base = "10ms", max = "100ms" }

@@ -9,6 +9,7 @@ mod api;
 mod buttons;
 mod chaos;
 mod commands;
+mod context;
 mod conversations;
 mod dialects;
 mod docs;

@@ -12,6 +12,7 @@ mod providers;
 #[cfg(target_os = "linux")]
 mod proxy;
 mod queued;
+mod second_thoughts;
 mod serving;
 mod stopping;
 #[cfg(target_os = "linux")]

@@ -24,7 +24,7 @@ fn with(over: Value) -> Value {
 fn check(over: Value, expected: Expect) {
     expected.assert_eq(&match asked(&with(over)) {
         Ok(it) => {
-            let Prompt { system, lines, reply_tokens, images: _, request } = it.prompt;
+            let Prompt { system, lines, reply_tokens, images: _, loose: _, request } = it.prompt;
             let lines: Vec<_> =
                 lines.into_iter().map(|it| format!("{:?} {:?} {:?}", it.role, it.speaker, it.text)).collect();
             let kept: Vec<_> = request.unwrap().0.keys().cloned().collect();

@@ -17,7 +17,7 @@ use std::{
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// As Discord wants it, or else its guard (Cloudflare) may block the bot.
-const USER_AGENT: &str =
+pub(super) const USER_AGENT: &str =
     concat!("DiscordBot (https://github.com/neverdark/neverdark, ", env!("CARGO_PKG_VERSION"), ")");
 /// How long one try may take. Discord answers in half a second; a try that hangs holds up all calls of its bucket.
 const TRY: Duration = Duration::from_secs(10);

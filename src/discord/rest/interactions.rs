@@ -163,6 +163,7 @@ impl Rest {
     /// # Errors
     /// See [`RestError`].
     pub async fn delete_follow_up(&self, hook: &Hook, message: MessageId) -> Result<(), RestError> {
+        self.note_deleted(message);
         let call = hook.to_message(Method::Delete, message, Instant::now() + READ);
         gone_is_done(self.send(&call, |_| Some(())).await)
     }

@@ -58,9 +58,9 @@ impl Key {
 
 impl Asked {
     fn reckon(&self, mut hasher: impl Hasher) -> u64 {
-        let Prompt { system, lines, reply_tokens, images, request } = &*self.prompt;
+        let Prompt { system, lines, reply_tokens, images, loose, request } = &*self.prompt;
         (self.circle, &self.wish.first, self.wish.strict, &self.wish.off, &self.wish.last).hash(&mut hasher);
-        (system, reply_tokens, images, lines.len()).hash(&mut hasher);
+        (system, reply_tokens, images, loose, lines.len()).hash(&mut hasher);
         for Line { role, speaker, text } in lines {
             (role, speaker.as_ref().filter(|_| self.is_named), text).hash(&mut hasher);
         }
@@ -71,13 +71,14 @@ impl Asked {
     }
 
     fn asks_the_same(&self, other: &Self) -> bool {
-        let Prompt { system, lines, reply_tokens, images, request } = &*self.prompt;
+        let Prompt { system, lines, reply_tokens, images, loose, request } = &*self.prompt;
         let said = |one: &Line, two: &Line| one.role == two.role && one.text == two.text;
         let by_whom = |one: &Line, two: &Line| !self.is_named || one.speaker == two.speaker;
         let both = lines.iter().zip(&other.prompt.lines);
         *system == other.prompt.system
             && *reply_tokens == other.prompt.reply_tokens
             && *images == other.prompt.images
+            && *loose == other.prompt.loose
             && *request == other.prompt.request
             && lines.len() == other.prompt.lines.len()
             && both.into_iter().all(|(one, two)| said(one, two) && by_whom(one, two))

@@ -1,7 +1,10 @@
 //! What is in the context, and what is not any more.
 
 use super::*;
-use crate::{message::ConversationId, message::Role, store::Pruned, store::StoredLine};
+use crate::{
+    message::{Attachment, Beside, ConversationId, Role},
+    store::{Forgotten, Pruned, Rewritten, StoredLine},
+};
 use expect_test::{Expect, expect};
 
 const HERE: ConversationId = ConversationId(CHANNEL);
@@ -79,8 +82,14 @@ async fn a_deleted_question_takes_its_answer_along() {
     let first = asked(&store, 1, "one?").await;
     answer(&store, &first, "One.", 10).await;
     let second = asked(&store, 2, "two?").await;
-    assert!(store.forget_message(MessageId(1)).await.unwrap());
-    assert!(!store.forget_message(MessageId(1)).await.unwrap());
+    let gone = store.forget_message(MessageId(1), at(12)).await.unwrap();
+    assert_eq!(gone, Forgotten { was_known: true, question_of: Some(first.clone()) });
+    let parts = [(first.clone(), CHANNEL, MessageId(10))];
+    assert_eq!(store.retractions(None).await.unwrap(), parts, "its messages are to be deleted");
+    store.retracted(&first).await.unwrap();
+    assert_eq!(store.retractions(None).await.unwrap(), []);
+    assert!(!store.forget_message(MessageId(1), at(12)).await.unwrap().was_known);
+    assert_eq!(store.forget_message(MessageId(99), at(12)).await.unwrap(), Forgotten::default());
     check(
         &store,
         None,
@@ -92,9 +101,9 @@ async fn a_deleted_question_takes_its_answer_along() {
     .await;
 
     // Deleted while it is answered: it is neither finished after a crash nor remembered.
-    assert!(store.forget_message(MessageId(2)).await.unwrap());
+    assert!(store.forget_message(MessageId(2), at(13)).await.unwrap().was_known);
     assert_eq!(store.unfinished(at(0), at(0), at(1000)).await.unwrap().len(), 0);
-    answer(&store, &second, "Two.", 20).await;
+    assert!(!store.finish(&second, &answered("Two."), at(20)).await.unwrap(), "it has ended");
     check(&store, None, 40, expect![""]).await;
 }
 
@@ -104,7 +113,9 @@ async fn a_deleted_part_takes_the_answer_only() {
     let first = asked(&store, 1, "one?").await;
     store.note_part(&first, 1, MessageId(11)).await.unwrap();
     answer(&store, &first, "One.", 10).await;
-    assert!(store.forget_message(MessageId(11)).await.unwrap());
+    let gone = store.forget_message(MessageId(11), at(12)).await.unwrap();
+    assert_eq!(gone, Forgotten { was_known: true, question_of: None });
+    assert_eq!(store.retractions(None).await.unwrap(), []);
     check(
         &store,
         None,
@@ -173,4 +184,55 @@ async fn what_is_old_goes() {
     assert_eq!(number(&store, "SELECT COUNT(*) FROM conversations").await, 1);
     assert_eq!(store.prune(at(99), at(99)).await.unwrap(), Pruned { messages: 1, attempts: 0, turns: 0 });
     assert_eq!(number(&store, "SELECT COUNT(*) FROM conversations").await, 0);
+}
+
+#[tokio::test]
+async fn a_question_in_two_messages_is_one_question() {
+    let (_dir, store) = fresh().await;
+    let first = asked(&store, 1, "one").await;
+    assert!(store.join(&first, &message(2, "and two?")).await.unwrap());
+    assert!(!store.join(&first, &message(2, "and two?")).await.unwrap(), "it is claimed");
+    assert_eq!(store.claim(&message(2, "and two?"), &turn("t2")).await.unwrap(), Claim::Duplicate);
+    assert_eq!(store.unfinished(at(0), at(1000)).await.unwrap()[0].inbound.text, "one\nand two?");
+    let another = asked(&store, 3, "three?").await;
+    assert!(!store.join(&first, &message(3, "three?")).await.unwrap(), "it asks another turn");
+
+    // It is rewritten and taken back line by line.
+    let changed = store.rewrite_message(MessageId(2), "and 2?").await.unwrap();
+    assert_eq!(changed, Rewritten::Changed { running: Some((first.clone(), "one\nand 2?".to_owned())) });
+    assert_eq!(store.rewrite_message(MessageId(2), "and 2?").await.unwrap(), Rewritten::Same);
+    assert_eq!(store.rewrite_message(MessageId(99), "hm").await.unwrap(), Rewritten::Unknown);
+    assert!(store.join(&first, &message(4, "four")).await.unwrap());
+    store.unjoin(&first, MessageId(4)).await.unwrap();
+    check(&store, Some(&first), 40, expect![""]).await;
+    answer(&store, &first, "One and two.", 10).await;
+    assert_eq!(store.rewrite_message(MessageId(1), "1").await.unwrap(), Rewritten::Changed { running: None });
+    check(
+        &store,
+        Some(&another),
+        40,
+        expect![[r#"
+            Ana: 1 (message Some(1), at 1)
+            Ana: and 2? (message Some(2), at 2)
+            bot: One and two. (message Some(10), at 10)
+        "#]],
+    )
+    .await;
+    assert_eq!(store.forget_message(MessageId(2), at(20)).await.unwrap().question_of, Some(first));
+    check(&store, Some(&another), 40, expect![""]).await;
+}
+
+#[tokio::test]
+async fn what_goes_with_a_question_is_kept_until_it_ends_and_no_address_is() {
+    let (_dir, store) = fresh().await;
+    let file =
+        |url: Option<&str>| Attachment { name: "crab.png".to_owned(), size: 7, url: url.map(str::to_owned) };
+    let beside = |url| Beside { chain: Vec::new(), files: vec![file(url)] };
+    let inbound = Inbound { beside: beside(Some("https://cdn.discordapp.com/secret")), ..message(1, "hi") };
+    assert_eq!(store.claim(&inbound, &turn("t1")).await.unwrap(), Claim::New);
+    assert_eq!(store.unfinished(at(0), at(1000)).await.unwrap()[0].inbound.beside, beside(None));
+    let kept = "SELECT COUNT(*) FROM turns WHERE beside IS NOT NULL";
+    assert_eq!(number(&store, kept).await, 1);
+    answer(&store, &turn("t1"), "Hello.", 10).await;
+    assert_eq!(number(&store, kept).await, 0);
 }

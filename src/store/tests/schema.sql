@@ -74,7 +74,7 @@ CREATE TABLE messages (
     author_id          INTEGER,
     author_name        TEXT,
     text               TEXT NOT NULL,
-    created_at         INTEGER NOT NULL,
+    created_at         INTEGER NOT NULL, replied_to INTEGER,
     CHECK ((role = 'user') = (author_id IS NOT NULL))
 ) STRICT;
 CREATE INDEX messages_by_answers ON messages (answers);
