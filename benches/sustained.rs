@@ -50,7 +50,7 @@ impl Bot {
     fn memory(&self, name: &str) -> f64 {
         let status = self.proc("status");
         let line = status.lines().find_map(|it| it.strip_prefix(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+        line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
     }
 }
 
