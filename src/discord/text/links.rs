@@ -9,6 +9,7 @@
 //!
 //! **The limits.** What is code for Markdown only and not for Discord (`~~~`, three backticks within a longer fence) is code here, so
 //! that its bare links stay; masks in it are taken off all the same. No preview comes of them: each message suppresses those.
+//! The same holds for inline code in which a mark closes that was opened before it (`__`, then a piece of code with `__` in it).
 //! After a backtick that closes nowhere on its line, code of as many backticks counts as text, since Discord may see it so.
 
 mod address;
@@ -179,10 +180,17 @@ impl<'a> Wrap<'a> {
         if self.strays.contains(&run) {
             return run;
         }
-        span::code(rest, run).unwrap_or_else(|| {
+        let length = span::code(rest, run).filter(|it| !self.has_stray(&rest[run..*it - run]));
+        length.unwrap_or_else(|| {
             self.stray(run);
             run
         })
+    }
+
+    /// Whether backticks in a piece of code may close what was opened before it.
+    fn has_stray(&self, code: &[u8]) -> bool {
+        let runs = code.split(|it| *it != b'`').map(<[u8]>::len);
+        !self.strays.is_empty() && runs.filter(|it| *it > 0).any(|it| self.strays.contains(&it))
     }
 
     /// `]`: perhaps the middle of a masked link.

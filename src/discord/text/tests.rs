@@ -56,6 +56,8 @@ pub(super) fn fences(part: &str, limit: usize) -> (bool, String) {
                     outside.push_str(line);
                     outside.push('\n');
                 } else {
+                    // Something stands there: what is before and behind the fence does not touch.
+                    outside.push_str("…\n");
                     open = Some((
                         mark.to_string().repeat(length),
                         line.len() - item.len(),
