@@ -178,7 +178,7 @@ async fn reading_what_is_not_there_or_not_ours() {
     expect!["the tables in DIR/empty.db could not be brought up to date (no such table: _sqlx_migrations): let store.url name a database that neverdark made, or put back a backup"]
         .assert_eq(&refused("empty.db").await);
     tamper(&dir.path().join("old.db"), "DELETE FROM _sqlx_migrations").await;
-    expect!["the database DIR/old.db has schema 0, this neverdark needs 2: start `neverdark run` once, which updates it"]
+    expect!["the database DIR/old.db has schema 0, this neverdark needs 3: start `neverdark run` once, which updates it"]
         .assert_eq(&refused("old.db").await);
 }
 
