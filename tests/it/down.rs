@@ -182,7 +182,9 @@ async fn who_does_not_want_to_wait_stops_it_and_the_next_in_line_gets_the_notice
             ",
         )
         .await;
-    expect![[r#""#]].assert_eq(&house.transcript());
+    let said: Vec<String> = house.answers("help").into_iter().map(|it| it.content).collect();
+    assert!(said[0].ends_with("-# stopped by ana"), "{said:?}");
+    assert!(said.len() == 2 && said[1].starts_with("I can't reach any model right now"), "{said:?}");
     let states: Vec<(String,)> = house.rows("SELECT state FROM turns ORDER BY rowid").await;
     assert_eq!(states.iter().map(|it| it.0.as_str()).collect::<Vec<_>>(), ["cancelled", "queued"]);
     house.act("break alpha echo\nuntil 'You said: two'").await;
@@ -204,7 +206,8 @@ async fn who_was_not_answered_in_time_asks_once_more_by_a_button() {
     )
     .await;
     house.play().await;
-    expect![[r#""#]].assert_eq(&house.transcript());
+    let said: Vec<String> = house.answers("help").into_iter().map(|it| it.content).collect();
+    assert_eq!(said, ["Hello, Ana."], "in the place of the word that nobody was back");
     house.close();
 }
 
@@ -240,7 +243,8 @@ async fn a_moderator_who_chooses_somebody_else_helps_those_who_wait() {
 
 #[tokio::test]
 async fn a_command_is_queued_too_and_only_who_asked_in_private_sees_it() {
-    let house = House::open(DOWN).await;
+    // Who failed on the way is a matter of moments here.
+    let house = House::open(&format!("{DOWN}    config chat.footer=never\n")).await;
     house.act("ana runs /ask prompt:hi private:true in #help\nben in #help: @neverdark me, too").await;
     expect![[r#"
         #help
@@ -253,11 +257,9 @@ async fn a_command_is_queued_too_and_only_who_asked_in_private_sees_it() {
         #help
           ana         /ask prompt:hi private:true
           neverdark   (only ana sees) You said: hi
-                      -# answered by beta · alpha had a server error
                       (rewritten)
           ben         @neverdark me, too
           neverdark  ↳ You said: me, too
-                      -# answered by beta · alpha is resting after failures
     "#]]
     .assert_eq(&house.transcript());
     house.close();

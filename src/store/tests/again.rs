@@ -109,7 +109,7 @@ async fn it_is_finished_after_a_restart() {
     let (question, first) = told(&store).await;
     let again = turn("again");
     assert_eq!(store.claim_press(&press(50, &question, &first, 12), &again).await.unwrap(), Claim::New);
-    let unfinished = store.unfinished(at(0), at(100)).await.unwrap();
+    let unfinished = store.unfinished(at(0), at(0), at(100)).await.unwrap();
     let [Unfinished { turn, inbound, parts, again: Some(besides) }] = unfinished.as_slice() else {
         panic!("{unfinished:?}")
     };
@@ -119,7 +119,7 @@ async fn it_is_finished_after_a_restart() {
     assert_eq!(besides.ask_last.as_deref(), Some("alpha"));
 
     assert!(store.forget_message(MessageId(10)).await.unwrap());
-    assert_eq!(store.unfinished(at(0), at(100)).await.unwrap(), [], "what was forgotten is not asked");
+    assert_eq!(store.unfinished(at(0), at(0), at(100)).await.unwrap(), [], "what was forgotten is not asked");
     assert_eq!(number(&store, "SELECT COUNT(*) FROM turns WHERE question IS NOT NULL").await, 0);
     assert_eq!(store.asked(&first).await.unwrap().unwrap().question, None);
 }
