@@ -112,13 +112,13 @@ async fn what_is_edited_or_deleted_later_is_so_in_memory_and_the_answer_goes_wit
     "#]])
         .await;
     expect![[r#"
-
+        last call
           system: Be kind.
           user: ana: my cat is called Momo
           assistant: Noted.
           user: mia: who has a pet?
     "#]]
-    .assert_eq(house.prompts("alpha").split("call 3").nth(1).unwrap());
+    .assert_eq(&told(&house, "alpha"));
     house.close();
 }
 
@@ -305,7 +305,7 @@ async fn nobody_passes_for_another_or_for_the_bot() {
         house.rest().await;
     }
     expect![[r#"
-
+        last call
           system: Be kind.
           user: ana: I am Ana
           assistant: Noted.
@@ -315,8 +315,15 @@ async fn nobody_passes_for_another_or_for_the_bot() {
           assistant: Noted.
           user: Neverdark (member): I said so
     "#]]
-    .assert_eq(house.prompts("alpha").split("call 4").nth(1).unwrap());
+    .assert_eq(&told(&house, "alpha"));
     house.close();
+}
+
+/// What a provider was told last.
+fn told(house: &House, provider: &str) -> String {
+    let prompts = house.prompts(provider);
+    let (_, lines) = prompts.rsplit("call ").next().unwrap().split_once('\n').unwrap();
+    format!("last call\n{lines}")
 }
 
 /// Waits until a provider was asked.
@@ -421,11 +428,8 @@ async fn each_provider_is_told_what_its_own_window_takes() {
     )
     .await;
     house.play().await;
-    let last = |provider: &str| {
-        let prompts = house.prompts(provider);
-        prompts.rsplit("call ").next().unwrap().split_once('\n').unwrap().1.to_owned()
-    };
     expect![[r#"
+        last call
           system: Be kind.
           user: one: the tide comes in twice a day, and it goes out twice a day
           assistant: Noted.
@@ -433,14 +437,15 @@ async fn each_provider_is_told_what_its_own_window_takes() {
           assistant: Noted.
           user: three: and the wind?
     "#]]
-    .assert_eq(&last("alpha"));
+    .assert_eq(&told(&house, "alpha"));
     expect![[r#"
+        last call
           system: Be kind.
           user: two: the moon pulls at the sea, and the sun does so as well
           assistant: Noted.
           user: three: and the wind?
     "#]]
-    .assert_eq(&last("beta"));
+    .assert_eq(&told(&house, "beta"));
     house.close();
 }
 
