@@ -244,7 +244,10 @@ impl Door {
             () = hang_up.cancelled() => return,
             before = before => before,
         };
-        let (edit_interval, max_parts) = (settings.chat.edit_interval, settings.chat.max_parts as usize);
+        let edit_interval = settings.chat.edit_interval;
+        let may_attach = turn.guild().is_none_or(|it| self.may_attach(it, turn.inbound.channel_id));
+        // What cannot end in a file is messages to its end.
+        let max_parts = if may_attach { settings.chat.max_parts as usize } else { usize::MAX };
         let (trusted_links, pacer) = (&*settings.chat.trusted_links, stage.pacer(&self.inner.pacers));
         let pace = Pace { edit_interval, max_parts, trusted_links, pacer };
         let (draft, shown) = watch::channel(crate::chat::Draft::default());

@@ -28,7 +28,6 @@ impl Door {
     }
 
     /// Whether a file can go with an answer.
-    #[expect(dead_code, reason = "for whoever posts the file with a long answer")]
     pub(super) fn may_attach(&self, guild: GuildId, channel: ChannelId) -> bool {
         self.access(guild, channel).is_none_or(|it| it.may.contains(Permissions::ATTACH_FILES))
     }

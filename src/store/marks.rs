@@ -146,11 +146,13 @@ impl Store {
     pub async fn claimed(&self, messages: &[MessageId]) -> Result<HashSet<MessageId>, StoreError> {
         let mut found = HashSet::new();
         for message in messages {
-            let is_claimed: bool =
-                sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM turns WHERE discord_message_id = ?)")
-                    .bind(message.0.cast_signed())
-                    .fetch_one(&self.reader)
-                    .await?;
+            let is_claimed: bool = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT 1 FROM turns WHERE discord_message_id = ?1)
+                     OR EXISTS (SELECT 1 FROM joined WHERE message_id = ?1)",
+            )
+            .bind(message.0.cast_signed())
+            .fetch_one(&self.reader)
+            .await?;
             if is_claimed {
                 found.insert(*message);
             }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path};
 use tempfile::TempDir;
 
 /// The schemas, and rows as they were written at that time.
-const SCHEMAS: [(i64, &str); 2] =
+const SCHEMAS: [(i64, &str); 3] =
     [(1, include_str!("schema/0001.sql")), (2, include_str!("schema/0002.sql"))];
 
 #[tokio::test]
