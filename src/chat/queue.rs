@@ -236,12 +236,12 @@ impl Drop for Place {
 
 impl Permit {
     /// It is being answered: more can be let go.
-    pub(super) fn is_answered(mut self) {
+    pub(super) fn answered(mut self) {
         self.was_good = Some(true);
     }
 
     /// Nobody could be reached again.
-    pub(super) fn is_refused(mut self) {
+    pub(super) fn refused(mut self) {
         self.was_good = Some(false);
     }
 }
@@ -292,7 +292,7 @@ impl Rounds {
     /// Somebody begins to answer. Says whether what is shown has to go.
     pub(super) fn is_answered(&mut self) -> bool {
         if let Some(permit) = self.permit.take() {
-            permit.is_answered();
+            permit.answered();
         }
         std::mem::take(&mut self.is_noticed)
     }
@@ -318,7 +318,7 @@ impl Chat {
         draft: &watch::Sender<Draft>,
     ) -> Next {
         if let Some(permit) = rounds.permit.take() {
-            permit.is_refused();
+            permit.refused();
         }
         let now = Instant::now();
         let outlook = self.router.outlook(&ask.wish, now);

@@ -138,7 +138,7 @@ fn a_few_are_let_go_at_first_the_oldest_first_and_more_as_they_are_answered() {
     assert_eq!(permits.len(), 2);
     let mut sizes = Vec::new();
     for _ in 0..7 {
-        permits.into_iter().for_each(|(_, it): (i64, Permit)| it.is_answered());
+        permits.into_iter().for_each(|(_, it): (i64, Permit)| it.answered());
         permits = let_go(&mut waiting);
         sizes.push(permits.len());
         assert!(permits.iter().all(|(at, _)| waiting.iter().all(|(later, _)| at < later)), "the oldest");
@@ -154,7 +154,7 @@ fn a_few_are_let_go_at_first_the_oldest_first_and_more_as_they_are_answered() {
 async fn when_one_fails_it_begins_with_a_few_again_and_who_gives_up_is_not_waited_for() {
     let queue = Queue::default();
     queue.gate().at_once = 64;
-    queue.let_go(UnixMillis(0)).await.is_refused();
+    queue.let_go(UnixMillis(0)).await.refused();
     let first = queue.let_go(UnixMillis(1)).await;
     let _second = queue.let_go(UnixMillis(2)).await;
     let mut third = Box::pin(queue.let_go(UnixMillis(3)));
