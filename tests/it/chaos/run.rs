@@ -120,7 +120,12 @@ async fn run(seed: u64, questions: u64) -> Report {
         Plan { channels: 10, threads: 2, posts: 2, dms: 2 }
     };
     let mut town = Town::build(discord, plan, rng.fork());
-    let settings = [("NEVERDARK__CHAT__EDIT_INTERVAL", "400ms"), ("NEVERDARK__LOG__FORMAT", "json")];
+    let settings = [
+        ("NEVERDARK__CHAT__EDIT_INTERVAL", "400ms"),
+        ("NEVERDARK__LOG__FORMAT", "json"),
+        // Full long before the middle, or else its filling would look like a leak.
+        ("NEVERDARK__ROUTER__CACHE__ENTRIES", "50"),
+    ];
     let bot = home.serve(&[&QUICK[..], &settings].concat()).await;
     let quiet = Duration::from_secs(if is_long { 10 } else { 3 });
     let mut storm = Storm::new(discord, rng.fork(), quiet);

@@ -49,6 +49,15 @@ fn settings() -> Vec<(&'static str, &'static str)> {
     [&QUICK[..], &[("NEVERDARK__CHAT__EDIT_INTERVAL", "60ms")]].concat()
 }
 
+/// Waits until it is connected, and tells its log when it is not.
+async fn connected(bot: &Bot, kills: usize) {
+    let began = Instant::now();
+    while !bot.log().contains("connected to Discord") {
+        assert!(began.elapsed() < PATIENCE, "not connected after {kills} kills:\n{}", bot.log());
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// A run of the test.
 struct Run {
     home: Home,
@@ -132,7 +141,7 @@ impl Run {
                 true
             }
             Moment::Talking(changes) => {
-                bot.logged("connected to Discord").await;
+                connected(bot, self.kills.len()).await;
                 let seen = self.home.stage.discord.watch();
                 let (before, began) = (*seen.borrow(), Instant::now());
                 let is_early = || *seen.borrow() < before + changes;
@@ -142,7 +151,7 @@ impl Run {
                 true
             }
             Moment::Made => {
-                bot.logged("connected to Discord").await;
+                connected(bot, self.kills.len()).await;
                 let count =
                     |run: &Self| run.places.iter().map(|it| run.home.answers(it.0).len()).sum::<usize>();
                 let before = count(self);
