@@ -66,7 +66,7 @@ async fn open() -> House {
     let (rooms, stop) = (app.rooms.clone(), CancellationToken::new());
     let stopped = stop.clone();
     #[expect(clippy::disallowed_methods, reason = "it ends with the benchmark")]
-    tokio::spawn(async move { app.run(stopped.cancelled()).await.unwrap() });
+    tokio::spawn(async move { Box::pin(app.run(stopped.cancelled())).await.unwrap() });
     timeout(PATIENCE, stage.discord.connected()).await.unwrap();
     House { stage, rooms, stop, _folder: folder }
 }

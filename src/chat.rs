@@ -790,9 +790,8 @@ impl Chat {
 fn given_up(turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
     let mut left = Left::Untold;
     turn.registered.mark_shown();
-    draft.send_modify(|it| {
-        left = again::stopped(it, turn.registered.stopped(), turn.earlier(), turn.inbound.place)
-    });
+    let by = turn.registered.stopped();
+    draft.send_modify(|it| left = again::stopped(it, by, turn.earlier(), turn.inbound.place));
     Played { end: Ending::Cancelled, left }
 }
 

@@ -28,7 +28,8 @@ impl Chat {
         let quoted = |it: &Option<Quoted>| it.as_ref().filter(|it| !it.by_bot).map(|it| it.author.id);
         let starter = inbound.opening.as_ref().and_then(|it| quoted(&it.starter));
         let people = [Some(inbound.author.id), quoted(&inbound.replied_to), starter];
-        let people: Vec<UserId> = people.into_iter().flatten().collect();
+        let chain = inbound.beside.chain.iter().filter(|it| !it.by_bot).map(|it| it.author.id);
+        let people: Vec<UserId> = people.into_iter().flatten().chain(chain).collect();
         let out = match self.store.opted_out(&people).await {
             Ok(out) => out,
             Err(failure) => {
@@ -52,6 +53,7 @@ impl Chat {
         }
         let is_out = |it: &Quoted| !it.by_bot && out.contains(&it.author.id);
         inbound.replied_to.take_if(|it| is_out(it));
+        inbound.beside.chain.retain(|it| !is_out(it));
         // The title is theirs, too.
         inbound.opening.take_if(|it| it.starter.as_ref().is_some_and(is_out));
         None

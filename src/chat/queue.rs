@@ -425,7 +425,7 @@ impl Chat {
 pub(super) fn expired(turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
     draft.send_modify(|it| match turn.earlier() {
         Some(earlier) => {
-            again::give_back(it, earlier, turn.inbound.place, wording::pressed::no_other_answer(&turn.id))
+            again::give_back(it, earlier, turn.inbound.place, wording::pressed::no_other_answer(&turn.id));
         }
         None => {
             it.text = wording::expired(&turn.id);

@@ -80,7 +80,7 @@ impl EventHandler for Door {
         event: MessageUpdateEvent,
     ) {
         let _in_hand = self.inner.chat.metrics().gateway_event("message_update");
-        self.changed(event).await;
+        Box::pin(self.changed(event)).await;
     }
 
     async fn message_delete(
@@ -118,7 +118,8 @@ impl EventHandler for Door {
                 }
             }
             Interaction::Component(it) => {
-                if !self.confirmed(&it).await {
+                let is_confirmation = self.confirmed(&it).await;
+                if !is_confirmation {
                     self.press(it).await;
                 }
             }

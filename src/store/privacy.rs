@@ -79,6 +79,8 @@ mod forget {
     pub(super) const QUOTES: &str = "UPDATE turns SET replied_to = NULL WHERE ended_at IS NULL AND json_extract(replied_to, '$.author_id') = ?";
     pub(super) const STARTERS: &str = "UPDATE turns SET opening = json_set(opening, '$.starter', NULL)
          WHERE ended_at IS NULL AND json_extract(opening, '$.starter.author_id') = ?";
+    pub(super) const CHAINS: &str = "UPDATE turns SET beside = NULL WHERE ended_at IS NULL AND EXISTS
+         (SELECT 1 FROM json_each(beside, '$.chain') WHERE json_extract(value, '$.author_id') = ?)";
     pub(super) const NAMES: &str = "UPDATE audit SET by_name = '' WHERE by_user = ?";
 }
 
@@ -155,9 +157,16 @@ impl Store {
         let id = user.0.cast_signed();
         let mut tx = self.write().await?;
         let answers: i64 = sqlx::query_scalar(forget::ANSWERS).bind(id).fetch_one(&mut *tx).await?;
-        let mut done = [0; 6];
-        let steps =
-            [forget::LINES, forget::TURNS, forget::VOTES, forget::QUOTES, forget::STARTERS, forget::NAMES];
+        let mut done = [0; 7];
+        let steps = [
+            forget::LINES,
+            forget::TURNS,
+            forget::VOTES,
+            forget::QUOTES,
+            forget::STARTERS,
+            forget::CHAINS,
+            forget::NAMES,
+        ];
         for (done, step) in done.iter_mut().zip(steps) {
             *done = sqlx::query(step).bind(id).execute(&mut *tx).await?.rows_affected();
         }

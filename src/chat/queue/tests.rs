@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    message::{ChannelId, MessageId, Place as Where, Speaker, UserId},
+    message::{Beside, ChannelId, MessageId, Place as Where, Speaker, UserId},
     outcome::Failed,
 };
 use expect_test::expect;
@@ -23,6 +23,7 @@ fn asked(trigger: Trigger) -> Inbound {
         text: "hi".to_owned(),
         replied_to: None,
         opening: None,
+        beside: Beside::default(),
         received_at: UnixMillis(1_000_000),
         wish: None,
     }
@@ -40,7 +41,7 @@ fn a_question_waits_as_long_as_is_set_and_a_command_no_longer_than_it_can_be_ans
     assert_eq!(term(Trigger::Mention, 1800, 0), (true, 1800, None));
     assert_eq!(term(Trigger::Mention, 1800, 1000), (true, 800, None), "also after a restart");
     assert_eq!(term(Trigger::Mention, 1800, 9000), (true, 0, None));
-    assert_eq!(term(Trigger::Mention, 0, 0).0, false);
+    assert!(!term(Trigger::Mention, 0, 0).0);
     assert_eq!(term(Trigger::Command, 1800, 0), (true, 840, Some(840)));
     assert_eq!(term(Trigger::Command, 60, 0), (true, 60, Some(840)));
 }

@@ -118,7 +118,7 @@ async fn it_is_finished_after_a_restart() {
     assert_eq!(besides.earlier.as_deref(), Some("because"));
     assert_eq!(besides.ask_last.as_deref(), Some("alpha"));
 
-    assert!(store.forget_message(MessageId(10)).await.unwrap());
+    assert!(store.forget_message(MessageId(10), at(60)).await.unwrap().was_known);
     assert_eq!(store.unfinished(at(0), at(0), at(100)).await.unwrap(), [], "what was forgotten is not asked");
     assert_eq!(number(&store, "SELECT COUNT(*) FROM turns WHERE question IS NOT NULL").await, 0);
     assert_eq!(store.asked(&first).await.unwrap().unwrap().question, None);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     message::{Attachment, Beside, ConversationId, Role},
-    store::{Forgotten, Pruned, Rewritten, StoredLine},
+    store::{Pruned, Retracted, Rewritten, StoredLine},
 };
 use expect_test::{Expect, expect};
 
@@ -83,13 +83,13 @@ async fn a_deleted_question_takes_its_answer_along() {
     answer(&store, &first, "One.", 10).await;
     let second = asked(&store, 2, "two?").await;
     let gone = store.forget_message(MessageId(1), at(12)).await.unwrap();
-    assert_eq!(gone, Forgotten { was_known: true, question_of: Some(first.clone()) });
+    assert_eq!(gone, Retracted { was_known: true, question_of: Some(first.clone()) });
     let parts = [(first.clone(), CHANNEL, MessageId(10))];
     assert_eq!(store.retractions(None).await.unwrap(), parts, "its messages are to be deleted");
     store.retracted(&first).await.unwrap();
     assert_eq!(store.retractions(None).await.unwrap(), []);
     assert!(!store.forget_message(MessageId(1), at(12)).await.unwrap().was_known);
-    assert_eq!(store.forget_message(MessageId(99), at(12)).await.unwrap(), Forgotten::default());
+    assert_eq!(store.forget_message(MessageId(99), at(12)).await.unwrap(), Retracted::default());
     check(
         &store,
         None,
@@ -114,7 +114,7 @@ async fn a_deleted_part_takes_the_answer_only() {
     store.note_part(&first, 1, MessageId(11)).await.unwrap();
     answer(&store, &first, "One.", 10).await;
     let gone = store.forget_message(MessageId(11), at(12)).await.unwrap();
-    assert_eq!(gone, Forgotten { was_known: true, question_of: None });
+    assert_eq!(gone, Retracted { was_known: true, question_of: None });
     assert_eq!(store.retractions(None).await.unwrap(), []);
     check(
         &store,
@@ -193,7 +193,7 @@ async fn a_question_in_two_messages_is_one_question() {
     assert!(store.join(&first, &message(2, "and two?")).await.unwrap());
     assert!(!store.join(&first, &message(2, "and two?")).await.unwrap(), "it is claimed");
     assert_eq!(store.claim(&message(2, "and two?"), &turn("t2")).await.unwrap(), Claim::Duplicate);
-    assert_eq!(store.unfinished(at(0), at(1000)).await.unwrap()[0].inbound.text, "one\nand two?");
+    assert_eq!(store.unfinished(at(0), at(0), at(1000)).await.unwrap()[0].inbound.text, "one\nand two?");
     let another = asked(&store, 3, "three?").await;
     assert!(!store.join(&first, &message(3, "three?")).await.unwrap(), "it asks another turn");
 
@@ -230,7 +230,7 @@ async fn what_goes_with_a_question_is_kept_until_it_ends_and_no_address_is() {
     let beside = |url| Beside { chain: Vec::new(), files: vec![file(url)] };
     let inbound = Inbound { beside: beside(Some("https://cdn.discordapp.com/secret")), ..message(1, "hi") };
     assert_eq!(store.claim(&inbound, &turn("t1")).await.unwrap(), Claim::New);
-    assert_eq!(store.unfinished(at(0), at(1000)).await.unwrap()[0].inbound.beside, beside(None));
+    assert_eq!(store.unfinished(at(0), at(0), at(1000)).await.unwrap()[0].inbound.beside, beside(None));
     let kept = "SELECT COUNT(*) FROM turns WHERE beside IS NOT NULL";
     assert_eq!(number(&store, kept).await, 1);
     answer(&store, &turn("t1"), "Hello.", 10).await;

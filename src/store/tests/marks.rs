@@ -69,7 +69,7 @@ async fn turns_that_are_too_old_come_with_what_was_shown_of_them() {
     }
     store.note_part(&turn("t3"), 0, MessageId(30)).await.unwrap();
     assert!(store.finish(&turn("t2"), &answered("Hello."), at(4)).await.unwrap());
-    let overdue = store.overdue(at(5)).await.unwrap();
+    let overdue = store.overdue(at(5), at(5)).await.unwrap();
     let brief: Vec<_> = overdue.iter().map(|it| (it.turn.0.as_str(), it.parts.as_slice())).collect();
     assert_eq!(brief, [("t1", &[][..]), ("t3", &[(0, MessageId(30))][..])]);
 }

@@ -72,7 +72,7 @@ async fn a_forgotten_person_is_in_no_byte_of_the_files() {
 
     let left = store.export(ANA).await.unwrap();
     assert_eq!((&left["messages"], &left["turns"]), (&serde_json::json!([]), &serde_json::json!([])));
-    let unfinished = store.unfinished(at(0), at(1000)).await.unwrap();
+    let unfinished = store.unfinished(at(0), at(0), at(1000)).await.unwrap();
     let [pointing] = unfinished.as_slice() else { panic!("{unfinished:?}") };
     assert_eq!(pointing.inbound.replied_to, None);
     assert_eq!(pointing.inbound.opening.as_ref().unwrap().title, "Boats");

@@ -8,8 +8,11 @@ use std::{collections::BTreeMap, path::Path};
 use tempfile::TempDir;
 
 /// The schemas, and rows as they were written at that time.
-const SCHEMAS: [(i64, &str); 3] =
-    [(1, include_str!("schema/0001.sql")), (2, include_str!("schema/0002.sql"))];
+const SCHEMAS: [(i64, &str); 3] = [
+    (1, include_str!("schema/0001.sql")),
+    (2, include_str!("schema/0002.sql")),
+    (3, include_str!("schema/0003.sql")),
+];
 
 #[tokio::test]
 async fn every_released_schema_keeps_its_rows() {
