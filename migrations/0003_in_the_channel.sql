@@ -102,6 +102,3 @@ CREATE TABLE registered_commands (
 -- A person's turns and votes are found when that person wants to see them, or to be forgotten.
 CREATE INDEX turns_by_author ON turns (author_id);
 CREATE INDEX messages_by_author ON messages (author_id) WHERE author_id IS NOT NULL;
-
--- An edit or deletion looks for the turns about a message.
-CREATE INDEX turns_by_question ON turns (question_id) WHERE question_id IS NOT NULL;

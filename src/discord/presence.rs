@@ -152,8 +152,8 @@ mod tests {
             () = play => {}
         }
         expect![[r#"
-            13 s: Idle Some("1 of 3 models ready")
-            28 s: DoNotDisturb Some("all models down")
+            11 s: Idle Some("2 of 3 models ready")
+            26 s: DoNotDisturb Some("all models down")
             51 s: Online None
         "#]]
         .assert_eq(&told.lock().unwrap());

@@ -87,7 +87,7 @@ async fn a_newer_schema() {
     check(
         async |dir| tamper(&dir.join("nd.db"), newer).await,
         "nd.db",
-        expect!["the database DIR/nd.db has schema 99, this neverdark knows up to 7: run the newer neverdark, or put back the backup made before the update"],
+        expect!["the database DIR/nd.db has schema 99, this neverdark knows up to 3: run the newer neverdark, or put back the backup made before the update"],
     )
     .await;
 }
@@ -178,7 +178,7 @@ async fn reading_what_is_not_there_or_not_ours() {
     expect!["the tables in DIR/empty.db could not be brought up to date (no such table: _sqlx_migrations): let store.url name a database that neverdark made, or put back a backup"]
         .assert_eq(&refused("empty.db").await);
     tamper(&dir.path().join("old.db"), "DELETE FROM _sqlx_migrations").await;
-    expect!["the database DIR/old.db has schema 0, this neverdark needs 7: start `neverdark run` once, which updates it"]
+    expect!["the database DIR/old.db has schema 0, this neverdark needs 3: start `neverdark run` once, which updates it"]
         .assert_eq(&refused("old.db").await);
 }
 

@@ -58,6 +58,11 @@ CREATE TABLE feedback (
     PRIMARY KEY (turn_id, user_id)
 ) STRICT;
 CREATE INDEX feedback_by_time ON feedback (at);
+CREATE TABLE joined (
+    message_id INTEGER PRIMARY KEY,
+    turn_id    TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE
+) STRICT;
+CREATE INDEX joined_by_turn ON joined (turn_id);
 CREATE TABLE marks (
     shard      INTEGER PRIMARY KEY CHECK (shard >= 0),
     shards     INTEGER NOT NULL CHECK (shards > shard),  -- how many connections there were
@@ -136,6 +141,10 @@ CREATE TABLE starts (
     at      INTEGER NOT NULL,                            -- the latest one
     in_vain INTEGER NOT NULL CHECK (in_vain >= 0)        -- with that one, as long as it has not come to anything
 ) STRICT;
+CREATE TRIGGER turns_forget AFTER UPDATE OF question ON turns WHEN NEW.question IS NULL AND NEW.beside IS NOT NULL
+BEGIN
+    UPDATE turns SET beside = NULL WHERE id = NEW.id;
+END;
 CREATE TABLE turns (
     id                 TEXT PRIMARY KEY,
     conversation_id    INTEGER NOT NULL REFERENCES conversations (id),
@@ -156,7 +165,7 @@ CREATE TABLE turns (
     provider           TEXT,
     error              TEXT,
     received_at        INTEGER NOT NULL,
-    ended_at           INTEGER, replaces TEXT, question_id INTEGER, ask_last TEXT, hooked INTEGER NOT NULL DEFAULT 0 CHECK (hooked IN (0, 1)),
+    ended_at           INTEGER, beside TEXT, retract INTEGER NOT NULL DEFAULT 0 CHECK (retract IN (0, 1)), replaces TEXT, question_id INTEGER, ask_last TEXT, hooked INTEGER NOT NULL DEFAULT 0 CHECK (hooked IN (0, 1)),
     CHECK ((ended_at IS NULL) = (state IN ('received', 'answering', 'queued')))
 ) STRICT;
 CREATE INDEX turns_by_author ON turns (author_id);
@@ -164,3 +173,4 @@ CREATE INDEX turns_by_conversation ON turns (conversation_id, received_at);
 CREATE INDEX turns_by_end ON turns (ended_at);
 CREATE INDEX turns_by_question ON turns (question_id) WHERE question_id IS NOT NULL;
 CREATE UNIQUE INDEX turns_by_replaced ON turns (replaces) WHERE replaces IS NOT NULL;
+CREATE INDEX turns_to_retract ON turns (id) WHERE retract = 1;
