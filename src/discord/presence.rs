@@ -135,11 +135,11 @@ mod tests {
             };
             sleep(Duration::from_secs(10)).await;
             set(2, None);
-            sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_millis(900)).await;
             set(3, None);
-            sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_millis(100)).await;
             set(1, None);
-            sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_millis(1500)).await;
             set(0, None);
             sleep(Duration::from_secs(30)).await;
             set(0, None);
@@ -152,8 +152,8 @@ mod tests {
             () = play => {}
         }
         expect![[r#"
-            11 s: Idle Some("2 of 3 models ready")
-            26 s: DoNotDisturb Some("all models down")
+            12 s: Idle Some("1 of 3 models ready")
+            27 s: DoNotDisturb Some("all models down")
             51 s: Online None
         "#]]
         .assert_eq(&told.lock().unwrap());

@@ -35,10 +35,10 @@ const USUAL: &str = r#"
 system_prompt = "Be kind."
 edit_interval = "30ms"
 queue_when_down = "0s"
+burst = "0s"
 [limits]
 per_user = "off"
 concurrent_per_user = 100
-burst = "0s"
 [router]
 strategy = "priority"
 backoff = { base = "10ms", max = "100ms" }
