@@ -135,7 +135,7 @@ async fn run(seed: u64, questions: u64) -> Report {
     let began = Instant::now();
     let mut memory = Vec::new();
     tokio::select! {
-        () = storm.rage() => {}
+        () = storm.rage() => panic!("seed {seed}: it does not connect again after {:?}:\n{}", storm.faults, last_lines(&bot.log())),
         () = talk(discord, &mut town, &bot, questions, &mut rng, began, &mut memory) => {}
     }
     storm.calm();
@@ -167,6 +167,12 @@ async fn run(seed: u64, questions: u64) -> Report {
             discord.sessions(),
         ),
     }
+}
+
+/// The end of a log.
+fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
 async fn talk(
