@@ -8,7 +8,7 @@
 use crate::chat::{Chat, Health};
 use serenity::{
     all::OnlineStatus,
-    gateway::{ActivityData, ShardManager},
+    gateway::{ActivityData, ConnectionStage, ShardManager},
 };
 use std::{convert::Infallible, future::Future};
 use tokio::{
@@ -55,7 +55,9 @@ impl Presence {
 /// Shows each change on all connections, for ever.
 pub(super) async fn keep(chat: &Chat, shards: &ShardManager) -> Infallible {
     let tell = |presence: Presence| async move {
-        for shard in shards.runners.lock().await.values() {
+        // Before it is READY a connection may say nothing but who it is: it is closed with 4003 otherwise, and told at its READY.
+        let runners = shards.runners.lock().await;
+        for shard in runners.values().filter(|it| it.stage == ConnectionStage::Connected) {
             let (activity, status) = presence.parts();
             shard.runner_tx.set_presence(activity, status);
         }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::process::bot::{Bot, Home};
 use serde_json::Value;
-use sim::discord::{Discord, Weather};
+use sim::discord::{Discord, Options, Weather};
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use tokio::time::{Instant, sleep};
 
@@ -111,7 +111,9 @@ async fn run(seed: u64, questions: u64) -> Report {
          gamma: pace=3ms tale={SIZE}",
         seed + 1
     );
-    let home = Home::new(&cast).await;
+    // serenity notices some dead connections only when a heartbeat is not answered; Discord asks for one in 41 s.
+    let heartbeat = Duration::from_secs(4);
+    let home = Home::with(&cast, Options { heartbeat, ..Options::default() }).await;
     let discord = &home.stage.discord;
     let mut rng = fastrand::Rng::with_seed(seed);
     let plan = if is_long {
@@ -135,7 +137,7 @@ async fn run(seed: u64, questions: u64) -> Report {
     let began = Instant::now();
     let mut memory = Vec::new();
     tokio::select! {
-        () = storm.rage() => {}
+        () = storm.rage() => panic!("seed {seed}: it does not connect again after {:?}:\n{}", storm.faults, last_lines(&bot.log())),
         () = talk(discord, &mut town, &bot, questions, &mut rng, began, &mut memory) => {}
     }
     storm.calm();
@@ -167,6 +169,12 @@ async fn run(seed: u64, questions: u64) -> Report {
             discord.sessions(),
         ),
     }
+}
+
+/// The end of a log.
+fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
 async fn talk(

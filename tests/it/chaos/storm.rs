@@ -38,11 +38,13 @@ impl Storm {
         Self { discord: discord.clone(), rng, faults: BTreeMap::new(), new_session: Instant::now() + quiet }
     }
 
-    /// Never ends by itself.
+    /// Ends only when the bot does not connect again.
     pub(crate) async fn rage(&mut self) {
         loop {
             sleep(Duration::from_millis(self.rng.u64(200..1500))).await;
-            timeout(PATIENCE, self.discord.connected()).await.expect("the bot connects again");
+            if timeout(PATIENCE, self.discord.connected()).await.is_err() {
+                return;
+            }
             self.strike().await;
         }
     }
