@@ -380,28 +380,21 @@ async fn half_of_a_new_answer_is_not_remembered_and_nor_is_the_old_one() {
 async fn a_question_that_is_gone_is_not_asked_again() {
     check(
         "
-        cast   alpha: 'One.' then 'Two.'
-        ana    in #help: @neverdark secret
-        ana    deletes
-        ana    clicks Regenerate
+        cast   alpha: 'Two.'
         ben    in #other: @neverdark count
         ben    runs /reset in #other
+        ben    clicks forget this conversation
         ben    clicks Regenerate
         ",
         expect![[r#"
-            #help
-              ana         @neverdark secret
-                          (deleted)
-              neverdark  ↳ One.
-              neverdark  ↳ (only ana sees) I can't ask that again: the question was deleted, or I was told to forget it.
             #other
               ben         @neverdark count
               neverdark  ↳ Two.
               ben         /reset
               neverdark   (only ben sees) Done. I start afresh here; the 2 messages before this are no longer used.
+                          (rewritten)
               neverdark  ↳ (only ben sees) I can't ask that again: the question was deleted, or I was told to forget it.
             ledger
-              alpha answered
               alpha answered
         "#]],
     )

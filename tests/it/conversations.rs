@@ -396,7 +396,7 @@ async fn mentions_in_an_answer_ping_nobody() {
 
 #[tokio::test]
 async fn a_flood_in_one_conversation_is_bounded_and_hears_a_word() {
-    let house = House::open("cast alpha: delay=30ms echo").await;
+    let house = House::open("cast alpha: delay=500ms echo then echo").await;
     let discord = &house.stage.discord;
     let help = discord.channel("help");
     for number in 1..=20 {

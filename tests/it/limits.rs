@@ -97,9 +97,7 @@ async fn a_post_whose_confirmation_is_lost_is_there_once() {
 #[tokio::test]
 async fn where_it_may_not_speak_the_turn_ends_and_nobody_pays_for_the_answer() {
     let house = House::open("cast alpha: pace=30ms lorem=4000").await;
-    let help = house.stage.discord.channel("help");
-    house.stage.discord.deny(help, bits::SEND_MESSAGES);
-    house.act("ana in #help: @neverdark hi").await;
+    house.act("discord 403 on create\n ana in #help: @neverdark hi").await;
     house
         .looks_like(&expect![[r#"
         #help
@@ -109,7 +107,7 @@ async fn where_it_may_not_speak_the_turn_ends_and_nobody_pays_for_the_answer() {
     "#]])
         .await;
     assert_eq!(house.stage.providers.closed_early("alpha").len(), 1, "the provider was hung up on");
-    house.stage.discord.deny(help, 0);
+    house.act("discord heal").await;
     house.stage.providers.set("alpha", "'Hello, Ana.'").unwrap();
     house.act("ana in #help: @neverdark hi").await;
     assert!(!house.answers("help").is_empty(), "when it may speak again, it does");
@@ -237,13 +235,12 @@ async fn a_limit_of_the_bot_as_a_whole_holds_everything_for_as_long_as_discord_s
 #[tokio::test]
 async fn a_channel_that_refuses_is_asked_three_more_times_at_most() {
     let house = House::open("cast alpha: 'Hello, Ana.'").await;
-    let help = house.stage.discord.channel("help");
-    house.stage.discord.deny(help, bits::SEND_MESSAGES);
+    house.act("discord 403 times=9 on create").await;
     for _ in 0..7 {
         house.act("ana in #help: @neverdark hi").await;
     }
     assert_eq!(house.stage.discord.counts("create"), [(403, 4)]);
-    house.act("ben in #off-topic: @neverdark hi").await;
+    house.act("discord heal\n ben in #off-topic: @neverdark hi").await;
     assert_eq!(house.answers("off-topic").len(), 1, "others are not meant");
     house.close();
 }

@@ -63,7 +63,7 @@ impl Home {
     /// The configuration as an operator would write it, with the stage's addresses.
     pub(crate) fn config(&self) -> String {
         let mut file = format!(
-            "[discord]\napi_base = \"{}\"\n[chat]\nedit_interval = \"30ms\"\n[router]\nstrategy = \"priority\"\n\
+            "[discord]\napi_base = \"{}\"\n[chat]\nedit_interval = \"30ms\"\nburst = \"0s\"\n[router]\nstrategy = \"priority\"\n\
              [limits]\nper_user = \"off\"\nconcurrent_per_user = 100\n\
              [store]\nurl = \"sqlite://data/neverdark.db\"\n[status]\nlisten = \"127.0.0.1:0\"\n",
             self.stage.discord.base()

@@ -76,7 +76,7 @@ async fn one_can_type() {
           ledger      alpha failed: server error (HTTP 500) after … ms · beta answered after … ms
                   ⚡ alpha is well again
                   (I know !break PROVIDER BEHAVIOUR and !heal PROVIDER)
-                  (`nonsense` is not a behaviour: known are 'text', echo, lorem=N, a status such as 500, error=CODE, hang, refuse, blackhole, reset, html, empty, malformed, close, silent, raw='BODY', bytes=HEX, endless=WHAT, random, cut, drop, stall, notfinished, hold, whole, crlf, cr, bom, bytewise, gzip, keepalive=, delay=, pace=, drip=, after=, finish=, reasoning=, seed=, fail=, call=, refuses=, and HEADER-NAME=VALUE)
+                  (`nonsense` is not a behaviour: known are 'text', echo, lorem=N, tale=N, a status such as 500, error=CODE, hang, refuse, blackhole, reset, html, empty, malformed, close, silent, raw='BODY', bytes=HEX, endless=WHAT, random, cut, drop, stall, notfinished, hold, whole, crlf, cr, bom, bytewise, gzip, keepalive=, delay=, pace=, drip=, after=, finish=, reasoning=, seed=, fail=, call=, refuses=, and HEADER-NAME=VALUE)
                   (there is no provider `zeta`: there are alpha, beta)
                   (no command /nothing is registered; there is /ask, /reset, /help, /privacy, /status, /provider)
           you         @neverdark nonsense é ✓ 🦀

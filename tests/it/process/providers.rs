@@ -235,62 +235,62 @@ async fn each_kind_says_what_it_has() {
         &home,
         &[],
         expect![[r#"
-        openai-1: ready after … ms
-          found     the table at DIR/neverdark.toml:11
-          address   URL (kind openai)
-          key       none
-          model     gpt-6-lunar, but it lists: gpt-6-luna, n, m
-          window    128000 tokens (the usual value)
-          price     not known
-          training  not known
+            openai-1: ready after … ms
+              found     the table at DIR/neverdark.toml:15
+              address   URL (kind openai)
+              key       none
+              model     gpt-6-lunar, but it lists: gpt-6-luna, n, m
+              window    128000 tokens (the usual value)
+              price     not known
+              training  not known
 
-        openai-responses-1: ready after … ms
-          found     the table at DIR/neverdark.toml:16
-          address   URL (kind openai-responses)
-          key       none
-          model     m, one of 3 that it lists
-          window    128000 tokens (the usual value); but it lists 4096
-          price     not known
-          training  not known
+            openai-responses-1: ready after … ms
+              found     the table at DIR/neverdark.toml:20
+              address   URL (kind openai-responses)
+              key       none
+              model     m, one of 3 that it lists
+              window    128000 tokens (the usual value); but it lists 4096
+              price     not known
+              training  not known
 
-        anthropic-1: ready after … ms
-          found     the table at DIR/neverdark.toml:21
-          address   URL (kind anthropic)
-          key       none
-          model     m, one of 3 that it lists
-          window    128000 tokens (the usual value); but it lists 4096
-          price     not known
-          training  not known
+            anthropic-1: ready after … ms
+              found     the table at DIR/neverdark.toml:25
+              address   URL (kind anthropic)
+              key       none
+              model     m, one of 3 that it lists
+              window    128000 tokens (the usual value); but it lists 4096
+              price     not known
+              training  not known
 
-        gemini-1: ready after … ms
-          found     the table at DIR/neverdark.toml:26
-          address   URL (kind gemini)
-          key       none
-          model     m, one of 3 that it lists
-          window    4000 tokens (its table)
-          price     not known
-          training  not known
+            gemini-1: ready after … ms
+              found     the table at DIR/neverdark.toml:30
+              address   URL (kind gemini)
+              key       none
+              model     m, one of 3 that it lists
+              window    4000 tokens (its table)
+              price     not known
+              training  not known
 
-        ollama-1: ready after … ms
-          found     the table at DIR/neverdark.toml:32
-          address   URL (kind ollama)
-          key       none
-          model     m, one of 3 that it lists
-          window    8192 tokens (the usual value)
-          price     not known
-          training  not known
+            ollama-1: ready after … ms
+              found     the table at DIR/neverdark.toml:36
+              address   URL (kind ollama)
+              key       none
+              model     m, one of 3 that it lists
+              window    8192 tokens (the usual value)
+              price     not known
+              training  not known
 
-        completions-1: ready after … ms
-          found     the table at DIR/neverdark.toml:37
-          address   URL (kind completions)
-          key       none
-          model     m (it gives no list)
-          window    128000 tokens (the usual value)
-          price     not known
-          training  not known
+            completions-1: ready after … ms
+              found     the table at DIR/neverdark.toml:41
+              address   URL (kind completions)
+              key       none
+              model     m (it gives no list)
+              window    128000 tokens (the usual value)
+              price     not known
+              training  not known
 
-        6 of 6 ready.
-    "#]],
+            6 of 6 ready.
+        "#]],
     )
     .await;
     assert!(!home.path("data").exists(), "looking makes no database");
@@ -334,7 +334,7 @@ async fn who_is_not_well_says_why() {
           problem   refused its key (auth (HTTP 401): invalid_request_error). Check its base_url, its key
                     and its model
           rests     for another …, until 2100-01-01T00:00:00Z: auth
-          found     the table at DIR/neverdark.toml:11
+          found     the table at DIR/neverdark.toml:15
           address   URL (kind openai)
           key       none
           model     alpha-1 (it gives no list)
@@ -345,7 +345,7 @@ async fn who_is_not_well_says_why() {
         beta: not ready
           problem   was overloaded (overloaded (HTTP 503): service_unavailable). Check its base_url, its key
                     and its model
-          found     the table at DIR/neverdark.toml:16
+          found     the table at DIR/neverdark.toml:20
           address   URL (kind openai)
           key       none
           model     beta-1 (it gives no list)
@@ -355,7 +355,7 @@ async fn who_is_not_well_says_why() {
 
         gamma: not ready
           problem   provider `gamma` has no key: A_KEY is not set
-          found     the table at DIR/neverdark.toml:21
+          found     the table at DIR/neverdark.toml:25
           address   URL (kind openai)
           key       A_KEY, missing or unusable
           model     gamma-1
@@ -365,7 +365,7 @@ async fn who_is_not_well_says_why() {
 
         delta: not ready
           problem   did not answer within 3 s. Check its base_url and the network
-          found     the table at DIR/neverdark.toml:27
+          found     the table at DIR/neverdark.toml:31
           address   URL (kind openai)
           key       none
           model     delta-1 (it gives no list)
@@ -391,35 +391,35 @@ async fn offline_asks_nobody_and_models_names_all() {
         &home,
         &["--offline"],
         expect![[r#"
-        alpha
-          found     the table at DIR/neverdark.toml:11
-          address   URL (kind openai)
-          key       none
-          model     m
-          window    4000 tokens (its table)
-          price     1 in, 2.5 out, per million tokens (its table)
-          training  not known
+            alpha
+              found     the table at DIR/neverdark.toml:15
+              address   URL (kind openai)
+              key       none
+              model     m
+              window    4000 tokens (its table)
+              price     1 in, 2.5 out, per million tokens (its table)
+              training  not known
 
-    "#]],
+        "#]],
     )
     .await;
     check(
         &home,
         &["--models"],
         expect![[r#"
-        alpha: ready after … ms
-          found     the table at DIR/neverdark.toml:11
-          address   URL (kind openai)
-          key       none
-          model     m, one of 2 that it lists
-          window    4000 tokens (its table)
-          price     1 in, 2.5 out, per million tokens (its table)
-          training  not known
-          models    m (4096 tokens)
-                    n (4096 tokens)
+            alpha: ready after … ms
+              found     the table at DIR/neverdark.toml:15
+              address   URL (kind openai)
+              key       none
+              model     m, one of 2 that it lists
+              window    4000 tokens (its table)
+              price     1 in, 2.5 out, per million tokens (its table)
+              training  not known
+              models    m (4096 tokens)
+                        n (4096 tokens)
 
-        1 of 1 ready.
-    "#]],
+            1 of 1 ready.
+        "#]],
     )
     .await;
     let ended = Bot::start(home.command(&["providers", "--models", "--json"]), "").ended().await;

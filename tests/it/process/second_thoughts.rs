@@ -11,7 +11,7 @@ const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
 async fn killed_while_answering(home: &Home) -> (u64, u64) {
     let discord = &home.stage.discord;
     let harbour = discord.channel("harbour");
-    let bot = home.serve(&[]).await;
+    let bot = home.serve(&[("NEVERDARK__CHAT__BURST", "700ms")]).await;
     let speech = Speech {
         text: "@neverdark what is a tide?".to_owned(),
         files: vec![("tide.png".to_owned(), PNG.to_vec())],
@@ -36,7 +36,7 @@ async fn a_question_deleted_while_the_bot_was_away_takes_its_half_an_answer_alon
     let home = Home::new(&format!("alpha: {SLOW}")).await;
     let (harbour, question) = killed_while_answering(&home).await;
     home.stage.discord.delete(question);
-    let bot = home.serve(&[]).await;
+    let bot = home.serve(&[("NEVERDARK__CHAT__BURST", "700ms")]).await;
     state_is(&home, "cancelled").await;
     assert!(home.answers(harbour).is_empty(), "{:?}", home.answers(harbour));
     bot.kill().await;
@@ -48,7 +48,7 @@ async fn a_question_edited_while_the_bot_was_away_is_answered_as_it_is_now_with_
     let (harbour, question) = killed_while_answering(&home).await;
     home.stage.discord.edit(question, "@neverdark what is a spring tide?");
     home.stage.providers.set("alpha", "'It is a high one.'").expect("it can be healed");
-    let bot = home.serve(&[]).await;
+    let bot = home.serve(&[("NEVERDARK__CHAT__BURST", "700ms")]).await;
     state_is(&home, "answered").await;
     assert_eq!(home.answers(harbour), ["It is a high one."]);
     let calls = home.stage.providers.calls("alpha");
@@ -62,7 +62,7 @@ async fn an_answer_that_could_not_be_taken_back_is_after_the_next_start() {
     let home = Home::new("alpha: 'Twice a day.'").await;
     let discord = &home.stage.discord;
     let harbour = discord.channel("harbour");
-    let bot = home.serve(&[]).await;
+    let bot = home.serve(&[("NEVERDARK__CHAT__BURST", "700ms")]).await;
     let question = discord.say("ana", harbour, "@neverdark how often is the tide in?", None);
     state_is(&home, "answered").await;
     let effect = RestEffect::Delay(Duration::from_secs(60));
@@ -74,7 +74,7 @@ async fn an_answer_that_could_not_be_taken_back_is_after_the_next_start() {
     assert_eq!(home.answers(harbour), ["Twice a day."]);
     bot.kill().await;
     discord.heal_rest();
-    let bot = home.serve(&[]).await;
+    let bot = home.serve(&[("NEVERDARK__CHAT__BURST", "700ms")]).await;
     state_is(&home, "answered").await;
     assert!(home.answers(harbour).is_empty(), "{:?}", home.answers(harbour));
     assert!(home.column("SELECT text FROM messages").await.is_empty());
