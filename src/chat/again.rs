@@ -112,7 +112,7 @@ impl Chat {
 
     /// Begins the turn that asks once more: claims the press, and gets in line for the conversation.
     pub async fn begin_again(&self, asked: &Asked, press: &Press<'_>, by: &Presser) -> Begun {
-        let asker = Asker { person: by.user.id, ..super::asker(press.question) };
+        let asker = Asker { person: by.user.id, ..super::begin::asker(press.question) };
         let claim = self.claim_again(asked, press, by.is_exempt);
         self.within_limits(asker, press.id, by.is_exempt, claim).await
     }

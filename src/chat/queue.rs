@@ -12,7 +12,8 @@
 use super::{
     Buttons, Chat, Draft, Ending, Played, Turn,
     again::{self, Left},
-    given_up, wording,
+    play::given_up,
+    wording,
 };
 use crate::{
     message::{Inbound, Trigger, UnixMillis},

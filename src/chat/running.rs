@@ -42,8 +42,6 @@ pub(crate) struct Said {
     changes: u32,
     /// The answer is whole; what is said now comes too late.
     is_settled: bool,
-    /// It was deleted.
-    is_gone: bool,
 }
 
 /// What can be done about a turn from outside.
@@ -97,7 +95,6 @@ impl UnderWay {
             last: inbound.message_id,
             changes: 0,
             is_settled: false,
-            is_gone: false,
         };
         let handle = Handle {
             question: inbound.message_id,
@@ -217,7 +214,6 @@ impl Handle {
 
     /// Nobody wants the answer: the question is gone.
     pub(crate) fn give_up(&self) {
-        self.said.send_modify(|it| it.is_gone = true);
         self.cancel.cancel();
     }
 
@@ -263,11 +259,6 @@ impl Registered {
             false
         });
         is_settled
-    }
-
-    /// Whether the question was deleted.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.handle.said.borrow().is_gone
     }
 }
 
