@@ -101,7 +101,7 @@ pub struct ChatConfig {
     pub context_tokens: u32,
     /// The most tokens of an answer.
     pub reply_tokens: u32,
-    /// The least time between two edits of one message.
+    /// The least time between two edits of growing answers in one channel.
     #[serde(with = "text")]
     pub edit_interval: Duration,
     /// When a reply says who gave it.
@@ -111,7 +111,7 @@ pub struct ChatConfig {
     /// A further message of the same person within this time joins the turn; zero: never.
     #[serde(with = "text")]
     pub burst: Duration,
-    /// Hosts whose links may unfurl.
+    /// Hosts whose links stay as the model wrote them; no link unfurls by itself.
     pub trusted_links: Vec<String>,
     /// How old a message may be that came while the bot was away, and is answered when it is back.
     #[serde(with = "text")]

@@ -56,8 +56,11 @@ impl Door {
         match timeout(ANSWER_WITHIN, self.inner.chat.stop(turn, by)).await {
             Ok(Ok(Stop::Done)) => deferred(),
             // The process that showed the button is gone, and nobody took it away.
-            Ok(Ok(Stop::Over(buttons))) => json!({ "type": 7, "data": {
-                "content": it.message.content, "components": buttons::rows(buttons, turn) } }),
+            Ok(Ok(Stop::Over(buttons))) => {
+                let buttons = self.as_below_an_answer(it, buttons).await;
+                json!({ "type": 7, "data": {
+                    "content": it.message.content, "components": buttons::rows(buttons, turn) } })
+            }
             Ok(Ok(Stop::Refused(sentence))) => commands::privately(&sentence),
             Ok(Err(failure)) => {
                 error!(error = %failure, "could not find out what became of a turn");
@@ -85,6 +88,15 @@ impl Door {
         if let Err(failure) = rest.edit_response(&hook, sentence.as_str(), Instant::now() + WORD_LIMIT).await
         {
             warn!(error = %failure, "a sentence could not be said");
+        }
+    }
+
+    /// In a forum post there is one button more below an answer.
+    async fn as_below_an_answer(&self, it: &ComponentInteraction, buttons: Buttons) -> Buttons {
+        let here = self.inner.places.find(&self.inner.rest, ChannelId(it.channel_id.get())).await;
+        match (buttons, here) {
+            (Buttons::Answered, Ok(here)) => Buttons::below_an_answer(here.place),
+            (other, _) => other,
         }
     }
 

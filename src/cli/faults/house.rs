@@ -30,7 +30,8 @@ pub(super) struct House {
 }
 
 impl House {
-    /// Builds the service and its stage. Nothing is set but addresses; the last provider's window is wider if that is wanted.
+    /// Builds the service and its stage. Only addresses are set, and that nobody is limited or queued: each
+    /// fault is seen as it is. The last provider's window is wider if that is wanted.
     pub(super) async fn open(cast: &str, rooms: &[String], is_wider: bool) -> Result<Self, String> {
         let cast = Cast::parse(cast)?;
         let started = Stage::start(&cast, discord::Options::default()).await;
