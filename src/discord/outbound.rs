@@ -7,6 +7,8 @@
 //! permission, the channel is gone, the thread is closed) ends the turn, so that nobody pays for text that nobody can see.
 
 mod pacer;
+#[cfg(test)]
+mod past;
 mod plan;
 
 use super::{
@@ -48,9 +50,13 @@ const FINAL_LIMIT: Duration = Duration::from_secs(60);
 /// The name of the file with an answer that is too long for messages.
 const FILE_NAME: &str = "answer.md";
 
-/// More posts than a reply has: their nonces are nobody's. For the nonce of a post that was made already Discord gives back that
-/// message, even if it was deleted since, by a person, or by a process before this one.
+/// More posts than a reply has: their nonces are nobody's, or those of a process before this one that had to jump, too. For the
+/// nonce of a post that was made already Discord gives back that message, even if it was deleted since.
 const AFRESH: usize = 5000;
+
+/// So many messages of a reply may be gone while it is shown, besides those that a process before this one made: who goes on
+/// deleting them does not want it.
+const GONE: usize = 5;
 
 /// Where a reply is shown.
 #[derive(Clone, Debug)]
@@ -118,6 +124,10 @@ pub(crate) struct Delivery<'a, Noted> {
     posts: usize,
     /// The next post may have been made already. Discord then gives that message back, and it says what it said.
     is_doubtful: bool,
+    /// A process before this one posted parts, more perhaps than are there now: each nonce may have been used.
+    has_past: bool,
+    /// How many messages may be gone yet before this is given up.
+    gone_left: usize,
     /// Others may have spoken since: every part that is posted replies to the question, not only the first.
     is_far: bool,
     /// The messages could not be edited, and the answer is posted anew.
@@ -144,7 +154,7 @@ where
         before: Option<Vec<Part>>,
         noted: Noted,
     ) -> Self {
-        let is_doubtful = before.is_some();
+        let has_past = before.is_some();
         let parts = before.unwrap_or_default();
         Self {
             rest,
@@ -152,7 +162,9 @@ where
             turn,
             pace,
             posts: parts.len(),
-            is_doubtful,
+            is_doubtful: has_past,
+            has_past,
+            gone_left: parts.len() + GONE,
             parts,
             is_far: false,
             is_anew: false,
@@ -346,22 +358,24 @@ where
                 (self.is_loose, self.is_doubtful) = (true, was_doubtful);
                 return Ok(());
             }
-            // Of the messages that another process or turn made some may be gone: the next one takes its place.
+            // A person deleted it, or a process before this one did: the next one takes its place.
             Err(RestError::NotFound { code: UNKNOWN_MESSAGE })
                 if let Step::Edit(place) = step
-                    && self.parts.get(place).is_some_and(|it| it.shown.is_none()) =>
+                    && place < self.parts.len()
+                    && self.gone_left > 0 =>
             {
-                self.parts.remove(place);
-                self.posts += AFRESH;
+                self.is_gone(place).await;
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
         match step {
+            // After a restart there may be fewer parts than posts were made, so that a nonce gives back what is a part already.
+            Step::Post(_) if self.parts.iter().any(|it| it.id == id) => self.posts += 1,
             Step::Post(place) => {
-                (self.posts, self.is_doubtful) = (self.posts + 1, false);
+                (self.posts, self.is_doubtful) = (self.posts + 1, self.has_past);
                 self.parts.push(Part { id, shown: (!was_doubtful).then_some(shown) });
-                (self.noted)(u32::try_from(place).unwrap_or(u32::MAX), id).await;
+                self.note(place, id).await;
             }
             Step::Edit(place) => {
                 if let Some(part) = self.parts.get_mut(place) {
@@ -371,6 +385,19 @@ where
             Step::Delete => {}
         }
         Ok(())
+    }
+
+    /// A message is not there any more; those behind it move up.
+    async fn is_gone(&mut self, place: usize) {
+        self.parts.remove(place);
+        (self.posts, self.gone_left) = (self.posts + AFRESH, self.gone_left - 1);
+        for (place, part) in self.parts.iter().enumerate().skip(place) {
+            self.note(place, part.id).await;
+        }
+    }
+
+    async fn note(&self, place: usize, id: MessageId) {
+        (self.noted)(u32::try_from(place).unwrap_or(u32::MAX), id).await;
     }
 
     async fn delete_last(&mut self) -> Result<(), RestError> {
@@ -447,7 +474,7 @@ async fn end(draft: &mut watch::Receiver<Draft>) -> bool {
 /// The same for the same post of a turn, so that one that was repeated is not doubled; at most 25 characters, as Discord
 /// demands.
 fn nonce(turn: &TurnId, post: usize) -> String {
-    format!("{:.16}.{}", turn.0, post % 10_000)
+    format!("{:.16}.{}", turn.0, post % 100_000_000)
 }
 
 /// Whether trying again, or another way, is no use.

@@ -357,4 +357,4 @@ fn gone_is_done(outcome: Result<(), RestError>) -> Result<(), RestError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

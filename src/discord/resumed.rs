@@ -204,15 +204,14 @@ fn reply(mut seen: Vec<Seen>, question: MessageId, me: UserId) -> Vec<Part> {
     first.into_iter().chain(further).map(|it| Part { id: it.id, shown: None }).collect()
 }
 
-/// What was noted, and what was found besides (pure).
+/// What was noted, and what was found besides, each once and in the order in which people see it (pure).
 fn together(known: &[(u32, MessageId)], found: Vec<Part>) -> Vec<Part> {
     // What they show is not taken from there: their buttons may be those of a turn that runs.
     let mut parts: Vec<Part> = known.iter().map(|(_, id)| Part { id: *id, shown: None }).collect();
-    for part in found {
-        if parts.iter().all(|it| it.id != part.id) {
-            parts.push(part);
-        }
-    }
+    parts.extend(found);
+    // Parts that moved up when one was gone may be noted at two places, and one that was noted over is found again.
+    parts.sort_by_key(|it| it.id);
+    parts.dedup_by_key(|it| it.id);
     parts
 }
 
@@ -261,9 +260,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_noted_stays_first_and_what_was_not_comes_behind() {
+    fn what_was_noted_and_what_was_found_stand_in_the_order_that_people_see() {
         let part = |id| Part { id: MessageId(id), shown: None };
-        let parts = together(&[(0, MessageId(5)), (1, MessageId(6))], vec![part(6), part(7)]);
-        assert_eq!(ids(&parts), [5, 6, 7]);
+        let known = |ids: &[u64]| (0..).zip(ids.iter().copied().map(MessageId)).collect::<Vec<_>>();
+        let in_order = |noted: &[u64], found| ids(&together(&known(noted), found));
+        assert_eq!(in_order(&[5, 6], vec![part(6), part(7)]), [5, 6, 7]);
+        assert_eq!(in_order(&[5, 8], vec![part(5), part(7), part(8)]), [5, 7, 8], "one was noted over");
+        assert_eq!(in_order(&[6, 7, 7], vec![]), [6, 7], "they moved up");
     }
 }

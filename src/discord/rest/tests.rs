@@ -86,10 +86,13 @@ fn lock<T>(it: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     it.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn rest(origin: &str) -> Rest {
+/// The bot's token.
+pub(in crate::discord) const TOKEN: &str = "s3cret";
+
+pub(in crate::discord) fn rest(origin: &str) -> Rest {
     // Without certificates, which take long to load.
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-    Rest::new(client, origin, &SecretString::from("s3cret"), fastrand::Rng::with_seed(1)).unwrap()
+    Rest::new(client, origin, &SecretString::from(TOKEN), fastrand::Rng::with_seed(1)).unwrap()
 }
 
 async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<Seen>>>, script: Arc<Mutex<VecDeque<Answer>>>) {
