@@ -23,6 +23,7 @@ mod pressed;
 mod registered;
 pub mod rest;
 mod resumed;
+mod shards;
 mod solved;
 pub mod text;
 

@@ -3,6 +3,7 @@
 use super::{
     Door, budget, presence,
     rest::{GatewayBot, RestError},
+    shards,
 };
 use crate::{
     chat::away::{Mark, lasting},
@@ -11,7 +12,7 @@ use crate::{
 use secrecy::{ExposeSecret, SecretString};
 use serenity::{
     client::{Client, ClientBuilder},
-    gateway::{ConnectionStage, GatewayError, ShardManager},
+    gateway::GatewayError,
     http::HttpBuilder,
     model::gateway::GatewayIntents,
 };
@@ -21,9 +22,6 @@ use tokio::{
     time::{Instant, interval, sleep, timeout},
 };
 use tracing::{error, warn};
-
-/// How often it is looked whether the connections are up.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How often it is written down how far the gateway was heard: a kill costs a second look at what came since.
 const KEEP_EVERY: Duration = Duration::from_secs(2);
@@ -144,24 +142,24 @@ impl Door {
 
     async fn serve_with(&self, mut client: Client, shard_count: u32) -> Ended {
         let (closing, is_connected) = (&self.inner.closing, &self.inner.is_connected);
-        let shards = client.shard_manager.clone();
+        let manager = client.shard_manager.clone();
         let kept = self.inner.chat.marks().await;
         self.inner.marks.load(shard_count, &kept);
         let ended = tokio::select! {
             served = client.start_shards(shard_count) => Ended::Done(served.map_err(failure)),
-            never = watch_shards(&shards, shard_count, is_connected) => match never {},
-            never = presence::keep(&self.inner.chat, &shards) => match never {},
+            never = shards::watch(&manager, shard_count, is_connected) => match never {},
+            never = presence::keep(&self.inner.chat, &manager) => match never {},
             never = self.keep_marks(shard_count) => match never {},
             never = self.tell_when_steady() => match never {},
             was_up = self.sessions_in_vain(shard_count) => {
                 error!("sessions with Discord end as soon as they begin; the connection is given up for a while");
-                let _ = timeout(GOODBYE_LIMIT, shards.shutdown_all()).await;
+                let _ = timeout(GOODBYE_LIMIT, manager.shutdown_all()).await;
                 Ended::InVain(was_up)
             }
             // Before the first connection `start_shards` would not return after a shutdown, so it is not waited for.
             () = closing.cancelled() => {
                 let was_up = *is_connected.borrow();
-                let _ = timeout(GOODBYE_LIMIT, shards.shutdown_all()).await;
+                let _ = timeout(GOODBYE_LIMIT, manager.shutdown_all()).await;
                 if was_up {
                     self.inner.chat.start_went_well().await;
                 }
@@ -260,21 +258,6 @@ fn failure(failure: serenity::Error) -> GatewayFailure {
             GatewayError::DisallowedGatewayIntents | GatewayError::InvalidGatewayIntents,
         ) => GatewayFailure::DisallowedIntents,
         failure => GatewayFailure::Ended(failure.to_string()),
-    }
-}
-
-/// Looks whether the connections are up, all of them. serenity tells its handlers of a stage only together with an event
-/// that came in, and of each connection by itself, so that nobody would hear of a gateway that takes none any more.
-async fn watch_shards(shards: &ShardManager, count: u32, is_connected: &watch::Sender<bool>) -> Infallible {
-    let mut looks = interval(LOOK_EVERY);
-    loop {
-        looks.tick().await;
-        let now = {
-            let runners = shards.runners.lock().await;
-            let are_there = u32::try_from(runners.len()).is_ok_and(|it| it >= count);
-            are_there && runners.values().all(|it| it.stage == ConnectionStage::Connected)
-        };
-        is_connected.send_if_modified(|it| std::mem::replace(it, now) != now);
     }
 }
 

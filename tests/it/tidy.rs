@@ -67,7 +67,7 @@ const TRUSTED: &[(&str, &[&str])] = &[
     ("axum::", &["src/status"]),
     ("hyper::", &["src/api", "src/providers/wire"]),
     ("hyper_util::", &["src/api"]),
-    ("sim::", &["src/cli/demo", "src/cli/faults", "src/discord/outbound/past"]),
+    ("sim::", &["src/cli/demo", "src/cli/faults", "src/discord/outbound/past", "src/discord/shards"]),
     ("std::env", &["src/config"]),
     ("println!", &["src/cli"]),
     ("print!", &["src/cli"]),
