@@ -156,7 +156,7 @@ mod tests {
         expect![[r#"
             12 s: Idle Some("1 of 3 models ready")
             27 s: DoNotDisturb Some("all models down")
-            51 s: Online None
+            50 s: Online None
         "#]]
         .assert_eq(&told.lock().unwrap());
     }
