@@ -8,7 +8,7 @@ use tokio::time::timeout;
 /// Nobody is there, and somebody looks every tenth of a second.
 const DOWN: &str = "
     cast   alpha: 500 | beta: refuse
-    config chat.queue_when_down=30m router.health_check=100ms
+    config chat.queue_when_down=30m chat.footer=never router.health_check=100ms
 ";
 
 #[tokio::test]
@@ -216,7 +216,7 @@ async fn a_moderator_who_chooses_somebody_else_helps_those_who_wait() {
     let house = House::open(
         "
         cast   alpha: 'Alpha here.' | beta: refuse
-        config chat.queue_when_down=30m router.health_check=100ms
+        config chat.queue_when_down=30m chat.footer=never router.health_check=100ms
         mia*   runs /provider use beta strict:true in #help
         ana    in #help: @neverdark hi
         mia*   runs /provider auto in #help

@@ -43,6 +43,7 @@ async fn two_who_ask_the_same_at_once_cost_one_call() {
         cast   alpha: 'With the first step.' delay=700ms then 'Asked twice.'
         config router.coalesce=true
         ana    in #help: @neverdark how do I begin? &
+        wait   200ms
         ben    in #ideas: @neverdark how do I begin?
         ",
         expect![[r#"
@@ -67,6 +68,7 @@ async fn both_are_told_when_the_answer_that_they_share_is_rewritten() {
         cast   alpha: 'With one step and then another and then' delay=700ms cut after=6 hold then 'Asked twice.' | beta: 'With courage.' delay=300ms
         config router.coalesce=true
         ana    in #help: @neverdark how do I begin? &
+        wait   200ms
         ben    in #ideas: @neverdark how do I begin?
         ",
         expect![[r#"

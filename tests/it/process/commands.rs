@@ -98,7 +98,7 @@ async fn check_names_a_wrong_token_and_wrong_settings() {
     assert_eq!(ended.code, Some(2));
     fs::write(home.path("neverdark.toml"), home.config().replace("strategy", "stratgy")).expect("writable");
     check(&home, &["check", "--json"], 2, expect![[r#"
-        {"good":[],"invite":null,"notes":[],"ok":false,"problems":["DIR/neverdark.toml:6: unknown key `router.stratgy`: did you mean `strategy`?\nWrite `strategy`, or remove it."],"providers":[],"warnings":[]}
+        {"good":[],"invite":null,"notes":[],"ok":false,"problems":["DIR/neverdark.toml:7: unknown key `router.stratgy`: did you mean `strategy`?\nWrite `strategy`, or remove it."],"providers":[],"warnings":[]}
     "#]]).await;
 }
 

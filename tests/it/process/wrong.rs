@@ -86,7 +86,7 @@ async fn keys_that_are_not_there() {
             neverdark: 2 problems in DIR/neverdark.toml:
               1. DIR/neverdark.toml:4: unknown key `chat.edit_intervall`: did you mean `edit_interval`?
                  Write `edit_interval`, or remove it.
-              2. DIR/neverdark.toml:6: unknown key `router.stratgy`: did you mean `strategy`?
+              2. DIR/neverdark.toml:7: unknown key `router.stratgy`: did you mean `strategy`?
                  Write `strategy`, or remove it.
         "#]],
     )
@@ -106,7 +106,7 @@ async fn values_that_make_no_sense() {
             neverdark: 2 problems in DIR/neverdark.toml:
               1. DIR/neverdark.toml:4: `chat.edit_interval`: `soon` is not a time such as "1200ms", "15m" or "30d"
                  For example: edit_interval = "1200ms"
-              2. DIR/neverdark.toml:6: `router.strategy`: `priorities` is not one of priority, race, hedged, weighted, round-robin, fastest, cheapest, adaptive; did you mean `priority`?
+              2. DIR/neverdark.toml:7: `router.strategy`: `priorities` is not one of priority, race, hedged, weighted, round-robin, fastest, cheapest, adaptive; did you mean `priority`?
                  For example: strategy = "hedged"
         "#]],
     )
@@ -118,10 +118,10 @@ async fn toml_that_is_none() {
     check_file(
         |it| it.replace("[router]", "[router"),
         expect![[r#"
-        neverdark: 1 problem in DIR/neverdark.toml:
-          1. DIR/neverdark.toml:5:8: this is not TOML: unclosed table, expected `]`
-             Text goes in quotes, a list in [ ], and each setting on a line of its own: key = value.
-    "#]],
+            neverdark: 1 problem in DIR/neverdark.toml:
+              1. DIR/neverdark.toml:6:8: this is not TOML: unclosed table, expected `]`
+                 Text goes in quotes, a list in [ ], and each setting on a line of its own: key = value.
+        "#]],
     )
     .await;
 }
