@@ -44,6 +44,7 @@ async fn one_notice_a_channel_and_everybody_is_answered_when_somebody_is_back() 
     let metrics = house.rooms.chat.metrics().render([]);
     assert!(metrics.contains("neverdark_turns_queued 2\n"), "{metrics}");
     house.act("break alpha echo\nuntil 'four'\nuntil 'You said: three'").await;
+    house.rest().await;
     expect![[r#"
         #help
           ana         @neverdark one
