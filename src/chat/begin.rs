@@ -33,15 +33,9 @@ impl Chat {
 
     /// Takes a message: sees whether it is within the limits, gets in line for its conversation, and claims it, so that it is
     /// answered once.
-    pub async fn begin(&self, mut inbound: Inbound, is_exempt: bool) -> Begun {
+    pub async fn begin(&self, inbound: Inbound, is_exempt: bool) -> Begun {
         let (asker, message) = (asker(&inbound), inbound.message_id);
-        let claim = async {
-            match self.spare(&mut inbound).await {
-                Some(refused) => refused,
-                None => self.claim(inbound, is_exempt).await,
-            }
-        };
-        self.within_limits(asker, message, is_exempt, claim).await
+        self.within_limits(asker, message, is_exempt, self.claim(inbound, is_exempt)).await
     }
 
     /// Begins a turn if the limits have room for it; one that did not come to be is not counted.
@@ -83,11 +77,15 @@ impl Chat {
         }
     }
 
-    async fn claim(&self, inbound: Inbound, is_exempt: bool) -> Begun {
+    async fn claim(&self, mut inbound: Inbound, is_exempt: bool) -> Begun {
+        // Nothing is waited for before it: whoever spoke first has the first place.
         let ticket = match self.place(&inbound, inbound.message_id, is_exempt).await {
             Ok(ticket) => ticket,
             Err(begun) => return begun,
         };
+        if let Some(refused) = self.spare(&mut inbound).await {
+            return refused;
+        }
         let running = self.metrics.turn_running();
         // Three draws: a clash of 50 random bits happens once in a blue moon, three in a row never.
         for _ in 0..3 {
