@@ -35,6 +35,36 @@ snowflake!(
     GuildId
 );
 
+impl MessageId {
+    /// The first millisecond that an id can tell: that of 2015 (<https://discord.com/developers/docs/reference#snowflakes>).
+    const EPOCH: UnixMillis = UnixMillis(1_420_070_400_000);
+    /// An id's lower bits tell those of one millisecond apart; the bits above them count milliseconds since [`Self::EPOCH`].
+    const BITS_BELOW: u32 = 22;
+
+    /// When it was said, by Discord's clock.
+    #[must_use]
+    pub fn said_at(self) -> UnixMillis {
+        Self::EPOCH.plus(Duration::from_millis(self.0 >> Self::BITS_BELOW))
+    }
+
+    /// The smallest id that a message of this moment, or a later one, can have.
+    #[must_use]
+    pub fn first_at(at: UnixMillis) -> Self {
+        Self(above(at.since(Self::EPOCH)))
+    }
+
+    /// The id of a message that was said so much earlier.
+    #[must_use]
+    pub fn minus(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(above(earlier)))
+    }
+}
+
+/// The upper bits of an id: so many milliseconds.
+fn above(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX) << MessageId::BITS_BELOW
+}
+
 /// Where memory lives: a DM, channel, thread or forum post, by the id Discord gives that place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ConversationId(pub ChannelId);
@@ -339,4 +369,30 @@ pub struct ToolCall {
     pub name: Option<String>,
     /// More of the arguments' JSON.
     pub arguments: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_messages_tell_their_time() {
+        // The example of Discord's own documentation.
+        let id = MessageId(175_928_847_299_117_063);
+        let at = UnixMillis(1_462_015_105_796);
+        assert_eq!(id.said_at(), at);
+        let first = MessageId::first_at(at);
+        assert_eq!(first.0, id.0 & !0x3F_FFFF);
+        assert_eq!((first.said_at(), MessageId(first.0 - 1).said_at()), (at, UnixMillis(at.0 - 1)));
+        assert_eq!(MessageId::first_at(UnixMillis(0)), MessageId(0), "before there were any");
+    }
+
+    #[test]
+    fn an_earlier_id_keeps_its_lower_bits() {
+        let id = MessageId(175_928_847_299_117_063);
+        let earlier = id.minus(Duration::from_secs(10));
+        assert_eq!(id.said_at().since(earlier.said_at()), Duration::from_secs(10));
+        assert_eq!(id.0 & 0x3F_FFFF, earlier.0 & 0x3F_FFFF);
+        assert_eq!(MessageId(7).minus(Duration::from_secs(10)), MessageId(0));
+    }
 }

@@ -166,7 +166,7 @@ impl Handle {
 
     fn is_open_to(&self, message: MessageId, burst: Duration) -> bool {
         let said = self.said.borrow();
-        let is_soon = said.last < message && millis(message) - millis(said.last) <= burst.as_millis();
+        let is_soon = said.last < message && message.said_at().since(said.last.said_at()) <= burst;
         is_soon && said.may_change() && !self.cancel.is_cancelled() && !self.has_shown.load(Ordering::Relaxed)
     }
 
@@ -272,9 +272,4 @@ impl Drop for Registered {
         drop(known);
         self.handle.ended.cancel();
     }
-}
-
-/// When a message was said, in milliseconds of Discord's own count: the upper 42 bits of its id.
-fn millis(message: MessageId) -> u128 {
-    u128::from(message.0 >> 22)
 }

@@ -52,7 +52,7 @@ impl Door {
 
     /// An edit that makes a question of a message that was none is answered, if it is recent.
     async fn called_by_edit(&self, event: MessageUpdateEvent, me: UserId) {
-        let age = UnixMillis::now().since(UnixMillis(event.id.created_at().timestamp_millis()));
+        let age = UnixMillis::now().since(MessageId(event.id.get()).said_at());
         let is_calling = event.content.as_deref().is_some_and(|it| inbound::mentions(it, me));
         if event.edited_timestamp.is_none() || age > EDITED_WITHIN || !is_calling {
             return;

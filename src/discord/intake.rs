@@ -66,8 +66,8 @@ impl Intake {
     ) -> bool {
         let mut calls = locked(&self.calls);
         let is_it = |(person, call): &(Person, MessageId)| {
-            let later = u128::from((message.0 >> 22).saturating_sub(call.0 >> 22));
-            *person == (channel, author) && *call < message && later <= burst.as_millis()
+            let is_soon = *call < message && message.said_at().since(call.said_at()) <= burst;
+            *person == (channel, author) && is_soon
         };
         let place = calls.iter().rposition(is_it);
         place.and_then(|it| calls.remove(it)).is_some()
@@ -113,14 +113,15 @@ fn locked<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::UnixMillis;
     use futures::FutureExt;
 
     const HERE: ChannelId = ChannelId(1);
     const ANA: UserId = UserId(2);
     const BURST: Duration = Duration::from_millis(700);
 
-    fn said_at(millis: u64) -> MessageId {
-        MessageId(millis << 22)
+    fn said_at(millis: i64) -> MessageId {
+        MessageId::first_at(UnixMillis(1_800_000_000_000 + millis))
     }
 
     #[tokio::test]

@@ -26,8 +26,6 @@ const SETTLES: Duration = Duration::from_secs(5);
 const TOGETHER: Duration = Duration::from_millis(250);
 /// Discord keeps the order within a channel, not between servers: so much older messages may still have been on their way.
 const OVERLAP: Duration = Duration::from_secs(10);
-/// When Discord's ids begin: 2015, in Unix milliseconds (Discord, *Snowflakes*).
-const EPOCH_MS: i64 = 1_420_070_400_000;
 
 /// The marks of all connections.
 #[derive(Debug, Default)]
@@ -102,13 +100,13 @@ impl Marks {
         let heard = all.entry(shard).or_default();
         heard.settle(now);
         let Some(mark) = heard.mark() else {
-            heard.settled = Some(before(first_id(at)));
+            heard.settled = Some(MessageId::first_at(at).minus(OVERLAP));
             return None;
         };
         if let Some(former) = &heard.gap {
             former.overtaken.cancel();
         }
-        let gap = Gap { shard, after: before(mark), overtaken: CancellationToken::new() };
+        let gap = Gap { shard, after: mark.minus(OVERLAP), overtaken: CancellationToken::new() };
         // The mark itself, or else it would go back by the overlap with every session.
         heard.gap = Some(Gap { after: mark, ..gap.clone() });
         Some(gap)
@@ -155,17 +153,6 @@ impl Heard {
     }
 }
 
-/// The smallest id that a message of this moment, or a later one, can have (Discord, *Snowflakes*).
-pub(crate) fn first_id(at: UnixMillis) -> MessageId {
-    MessageId(u64::try_from(at.0.saturating_sub(EPOCH_MS)).unwrap_or(0) << 22)
-}
-
-/// What may have been on its way when `mark` was heard comes after this.
-fn before(mark: MessageId) -> MessageId {
-    let overlap = u64::try_from(OVERLAP.as_millis()).unwrap_or(0) << 22;
-    MessageId(mark.0.saturating_sub(overlap))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,20 +161,12 @@ mod tests {
 
     /// A message so many seconds after noon.
     fn said(seconds: i64) -> MessageId {
-        first_id(UnixMillis(NOON.0 + seconds * 1000))
+        MessageId::first_at(UnixMillis(NOON.0 + seconds * 1000))
     }
 
     fn kept(marks: &Marks, now: Instant) -> Vec<i64> {
-        let seconds = |it: &Mark| ((it.message.0 >> 22).cast_signed() + EPOCH_MS - NOON.0).div_euclid(1000);
+        let seconds = |it: &Mark| (it.message.said_at().0 - NOON.0).div_euclid(1000);
         marks.to_keep(1, now).iter().map(seconds).collect()
-    }
-
-    #[test]
-    fn ids_tell_their_time() {
-        // The example of Discord's own documentation.
-        let id = MessageId(175_928_847_299_117_063);
-        assert_eq!(first_id(UnixMillis(1_462_015_105_796)).0, id.0 & !0x3F_FFFF);
-        assert_eq!(first_id(UnixMillis(0)), MessageId(0));
     }
 
     #[test]

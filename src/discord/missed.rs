@@ -17,7 +17,7 @@ pub(crate) use order::Order;
 use super::{
     Door,
     inbound::{self, Verdict},
-    marks::{Gap, first_id},
+    marks::Gap,
     outbound::Stage,
     rest::{Page, RestError},
 };
@@ -80,7 +80,7 @@ impl Door {
 
     /// A server tells of itself.
     pub(super) fn learn_heads(&self, guild: &serenity::all::Guild) {
-        let oldest = first_id(UnixMillis::now().minus(self.inner.settings.chat.answer_missed));
+        let oldest = MessageId::first_at(UnixMillis::now().minus(self.inner.settings.chat.answer_missed));
         self.inner.heads.learn(guild, self.inner.me.get().copied(), oldest, Instant::now());
     }
 
@@ -163,7 +163,7 @@ impl Door {
 
     /// Everything before this is too old to be answered unasked.
     fn oldest(&self) -> MessageId {
-        first_id(UnixMillis::now().minus(self.inner.settings.chat.answer_missed))
+        MessageId::first_at(UnixMillis::now().minus(self.inner.settings.chat.answer_missed))
     }
 
     /// Looks into one place. Says how many messages were found that are to be answered.

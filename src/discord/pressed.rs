@@ -30,6 +30,8 @@ use tracing::{debug, error, warn};
 const ANSWER_WITHIN: Duration = Duration::from_millis(2500);
 /// A sentence, or the sign that something happens, that is no part of an answer.
 const WORD_LIMIT: Duration = Duration::from_secs(10);
+/// Our clock and Discord's may differ by so much.
+const SLACK: Duration = Duration::from_secs(60);
 /// As many messages as Discord gives at once.
 const READ: u8 = 100;
 
@@ -327,7 +329,7 @@ pub(super) async fn parts(
     let (Stage::Channel { channel, question }, Some(me), true) = (stage, me, is_resumed) else {
         return parts;
     };
-    let since = posted_after(turn.inbound.received_at);
+    let since = MessageId::first_at(turn.inbound.received_at.minus(SLACK));
     match rest.messages::<Message>(*channel, Page::After(since), READ).await {
         Ok(mut messages) => {
             messages.sort_by_key(|it| it.id);
@@ -345,12 +347,4 @@ pub(super) async fn parts(
         Err(failure) => warn!(error = %failure, "could not look what was shown before the restart"),
     }
     parts
-}
-
-/// The id that a message of a moment would have, a minute before: clocks differ (Discord, *Snowflakes*).
-fn posted_after(at: UnixMillis) -> MessageId {
-    const DISCORD_EPOCH_MS: i64 = 1_420_070_400_000;
-    const SLACK_MS: i64 = 60_000;
-    let ms = u64::try_from(at.0 - DISCORD_EPOCH_MS - SLACK_MS).unwrap_or(0);
-    MessageId(ms << 22)
 }
