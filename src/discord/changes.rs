@@ -11,7 +11,7 @@ use super::{
     inbound::{self, Verdict},
     intake::Change,
     places::Whereabouts,
-    rest::RestError,
+    rest::{RestError, UNKNOWN_MESSAGE},
 };
 use crate::{
     chat::Retraction,
@@ -135,8 +135,8 @@ impl Door {
                 self.inner.chat.found_files(id, inbound::files(&message));
                 self.inner.chat.edited(id, &text).await;
             }
-            // 10008: the message; a channel that is gone says so when the answer is posted.
-            Err(RestError::NotFound { code: 10_008 }) => self.forget_meanwhile(id),
+            // The message; a channel that is gone says so when the answer is posted.
+            Err(RestError::NotFound { code: UNKNOWN_MESSAGE }) => self.forget_meanwhile(id),
             Err(failure) => debug!(error = %failure, "a question could not be read again"),
         }
     }

@@ -7,6 +7,7 @@ mod read;
 pub(crate) use declared::{ASK_ABOUT, SOLVED, declared};
 pub(crate) use read::{Command, read};
 
+use super::rest::EPHEMERAL;
 use crate::{
     chat::{Chat, choices::Moderator},
     message::{ChannelId, GuildId, Speaker, UnixMillis, UserId},
@@ -90,8 +91,10 @@ pub(crate) async fn in_time<T, E: std::fmt::Display>(
 ) -> Result<T, String> {
     match timeout(ANSWER_WITHIN, work).await {
         Ok(Ok(it)) => return Ok(it),
-        Ok(Err(failure)) => error!(error = %failure, command = what, "a command could not be carried out"),
-        Err(_) => error!(command = what, "a command took too long: the store does not answer"),
+        Ok(Err(failure)) => {
+            error!(error = %failure, command = what, "a command or press could not be carried out");
+        }
+        Err(_) => error!(command = what, "a command or press took too long: the store does not answer"),
     }
     Err(chat.command_failed())
 }
@@ -107,11 +110,10 @@ pub(crate) fn complete(chat: &Chat, it: &CommandInteraction) -> Value {
 
 /// An answer that only the person sees who gave the command.
 pub(crate) fn privately(sentence: &str) -> Value {
-    const EPHEMERAL: u64 = 1 << 6;
     json!({"type": 4, "data": {"content": sentence, "flags": EPHEMERAL, "allowed_mentions": {"parse": []}}})
 }
 
 /// "is thinking…": the answer follows as an edit.
 pub(crate) fn announced(is_private: bool) -> Value {
-    if is_private { json!({"type": 5, "data": {"flags": 1 << 6}}) } else { json!({"type": 5}) }
+    if is_private { json!({"type": 5, "data": {"flags": EPHEMERAL}}) } else { json!({"type": 5}) }
 }

@@ -19,7 +19,7 @@ use super::{
     inbound::{self, Verdict},
     marks::Gap,
     outbound::Stage,
-    rest::{Page, RestError},
+    rest::{PAGE, Page, RestError},
 };
 use crate::message::{ChannelId, GuildId, MessageId, UnixMillis, UserId};
 use futures::{StreamExt as _, stream};
@@ -37,8 +37,6 @@ const AT_ONCE: usize = 3;
 const BREATH: Duration = Duration::from_millis(150);
 /// Pages of a hundred messages read in one place, the newest first.
 const PAGES: usize = 5;
-/// As many messages as Discord gives at once.
-const PAGE: u8 = 100;
 /// Messages answered in one place: less than a conversation's line takes.
 const ANSWERED: usize = 8;
 /// While so many turns are running, what was missed waits.

@@ -13,8 +13,7 @@ mod plan;
 
 use super::{
     buttons,
-    pressed::UNKNOWN_MESSAGE,
-    rest::{Body, File, Hook, NO_REPLIES, Permit, Rest, RestError, Target, Urgency},
+    rest::{Body, File, Hook, NO_REPLIES, Permit, Rest, RestError, Target, UNKNOWN_MESSAGE, Urgency},
     text,
 };
 use crate::{

@@ -6,11 +6,12 @@
 //! see, is reached by the press's token alone: only the message with the button, for 15 minutes, and not after a restart.
 
 use super::{
-    Door,
+    Door, WORD_LIMIT,
     buttons::{self, Button},
-    commands, inbound,
+    commands::{self, in_time},
+    inbound,
     outbound::{Part, Stage},
-    rest::{ApplicationId, Body, Hook, InteractionId, Page, Rest, RestError},
+    rest::{ApplicationId, Body, Hook, InteractionId, PAGE, Page, Rest, RestError, UNKNOWN_MESSAGE},
 };
 use crate::{
     chat::{
@@ -23,17 +24,11 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use serenity::all::{ComponentInteraction, Message, MessageFlags, Permissions};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
-use tracing::{debug, error, warn};
+use tokio::time::Instant;
+use tracing::{debug, warn};
 
-/// Discord takes an answer within three seconds.
-const ANSWER_WITHIN: Duration = Duration::from_millis(2500);
-/// A sentence, or the sign that something happens, that is no part of an answer.
-const WORD_LIMIT: Duration = Duration::from_secs(10);
 /// Our clock and Discord's may differ by so much.
 const SLACK: Duration = Duration::from_secs(60);
-/// As many messages as Discord gives at once.
-const READ: u8 = 100;
 
 impl Door {
     /// Sees to a press of one of our buttons; others' are not ours to answer.
@@ -49,26 +44,25 @@ impl Door {
             Button::Solved => return self.solved_pressed(&it).await,
             Button::Again | Button::Regenerate => return self.ask_again(&it, button, &turn, &by, at).await,
             Button::Up | Button::Down => return self.vote(&it, button == Button::Up, &turn, &by, at).await,
-            Button::Info => commands::privately(&self.within(chat.behind(&turn, channel, guild, at)).await),
+            Button::Info => {
+                let behind = in_time(chat, "info", chat.behind(&turn, channel, guild, at)).await;
+                commands::privately(&behind.unwrap_or_else(|sorry| sorry))
+            }
         };
         self.respond(&it, &response).await;
     }
 
     async fn stop(&self, it: &ComponentInteraction, turn: &TurnId, by: &Presser) -> Value {
-        match timeout(ANSWER_WITHIN, self.inner.chat.stop(turn, by)).await {
-            Ok(Ok(Stop::Done)) => deferred(),
+        let chat = &self.inner.chat;
+        match in_time(chat, "stop", chat.stop(turn, by)).await {
+            Ok(Stop::Done) => deferred(),
             // The process that showed the button is gone, and nobody took it away.
-            Ok(Ok(Stop::Over(buttons))) => {
+            Ok(Stop::Over(buttons)) => {
                 let buttons = self.as_below_an_answer(it, buttons).await;
                 json!({ "type": 7, "data": {
                     "content": it.message.content, "components": buttons::rows(buttons, turn) } })
             }
-            Ok(Ok(Stop::Refused(sentence))) => commands::privately(&sentence),
-            Ok(Err(failure)) => {
-                error!(error = %failure, "could not find out what became of a turn");
-                commands::privately(&self.inner.chat.command_failed())
-            }
-            Err(_) => commands::privately(&self.inner.chat.command_failed()),
+            Ok(Stop::Refused(sentence)) | Err(sentence) => commands::privately(&sentence),
         }
     }
 
@@ -84,7 +78,9 @@ impl Door {
         if !self.respond(it, &commands::announced(true)).await {
             return;
         }
-        let sentence = self.within(self.inner.chat.vote(turn, by.user.id, liked, at)).await;
+        let chat = &self.inner.chat;
+        let voted = in_time(chat, "vote", chat.vote(turn, by.user.id, liked, at)).await;
+        let sentence = voted.unwrap_or_else(|sorry| sorry);
         let hook = Hook { is_ephemeral: true, ..hook(it) };
         let rest = &self.inner.rest;
         if let Err(failure) = rest.edit_response(&hook, sentence.as_str(), Instant::now() + WORD_LIMIT).await
@@ -115,19 +111,10 @@ impl Door {
             self.respond(it, &commands::privately(&chat.closing())).await;
             return;
         }
-        let asked = match timeout(ANSWER_WITHIN, chat.question_again(turn, by)).await {
-            Ok(Ok(Ok(asked))) => asked,
-            Ok(Ok(Err(sentence))) => {
+        let asked = match in_time(chat, "again", chat.question_again(turn, by)).await {
+            Ok(Ok(asked)) => asked,
+            Ok(Err(sentence)) | Err(sentence) => {
                 self.respond(it, &commands::privately(&sentence)).await;
-                return;
-            }
-            Ok(Err(failure)) => {
-                error!(error = %failure, "a question could not be read again");
-                self.respond(it, &commands::privately(&chat.command_failed())).await;
-                return;
-            }
-            Err(_) => {
-                self.respond(it, &commands::privately(&chat.command_failed())).await;
                 return;
             }
         };
@@ -243,27 +230,7 @@ impl Door {
         }
         responded.is_ok()
     }
-
-    async fn within<E: std::fmt::Display>(
-        &self,
-        sentence: impl Future<Output = Result<String, E>>,
-    ) -> String {
-        match timeout(ANSWER_WITHIN, sentence).await {
-            Ok(Ok(sentence)) => sentence,
-            Ok(Err(failure)) => {
-                error!(error = %failure, "a press could not be carried out");
-                self.inner.chat.command_failed()
-            }
-            Err(_) => {
-                error!("a press took too long: the store does not answer");
-                self.inner.chat.command_failed()
-            }
-        }
-    }
 }
-
-/// Discord: *Unknown Message*.
-pub(super) const UNKNOWN_MESSAGE: u32 = 10_008;
 
 /// Discord's word for "heard; what becomes of it is seen soon".
 fn deferred() -> Value {
@@ -330,7 +297,7 @@ pub(super) async fn parts(
         return parts;
     };
     let since = MessageId::first_at(turn.inbound.received_at.minus(SLACK));
-    match rest.messages::<Message>(*channel, Page::After(since), READ).await {
+    match rest.messages::<Message>(*channel, Page::After(since), PAGE).await {
         Ok(mut messages) => {
             messages.sort_by_key(|it| it.id);
             let is_ours = |it: &&Message| {

@@ -25,6 +25,7 @@ mod shapes;
 
 pub(crate) use files::{Download, Files};
 pub use gate::{Permit, Urgency};
+pub(super) use interactions::EPHEMERAL;
 pub use interactions::{ApplicationId, Hook, InteractionId};
 pub use multipart::File;
 pub use replies::Target;
@@ -45,8 +46,12 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// Discord: *Unknown Message*.
+pub(super) const UNKNOWN_MESSAGE: u32 = 10_008;
 /// Discord: the bot may not read the history, and so not point at a message of it.
 pub(super) const NO_REPLIES: u32 = 160_002;
+/// As many messages as Discord gives at once ([`Rest::messages`]).
+pub(super) const PAGE: u8 = 100;
 /// How long a question to Discord may take: a person waits for what depends on it.
 const READ: Duration = Duration::from_secs(10);
 /// Typing is a courtesy; when it comes later than this, the answer is there.

@@ -12,7 +12,7 @@ use super::{
     Door, WORD_LIMIT,
     outbound::{Part, Stage},
     pressed,
-    rest::{Page, Rest, RestError},
+    rest::{PAGE, Page, Rest, RestError},
     text,
 };
 use crate::{
@@ -23,12 +23,8 @@ use serenity::all::Message;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-/// As many messages as Discord gives at once.
-const READ: u8 = 100;
 /// Pages that are read: in a busy channel people say more than a hundred things while an answer grows.
 const PAGES: usize = 5;
-/// Discord's limit for a message, in UTF-16 units.
-const LIMIT: usize = 2000;
 
 impl Door {
     /// Finishes what processes before could not: once, before anything that they missed is looked for.
@@ -99,7 +95,7 @@ impl Door {
             }
             let deadline = Instant::now() + WORD_LIMIT;
             let whole = format!("{}\n{line}", shown.content);
-            if text::units(&whole) <= LIMIT {
+            if text::units(&whole) <= text::LIMIT {
                 return rest.edit_message(channel, *last, whole.as_str(), deadline).await;
             }
             let nonce = format!("h.{:x}", last.0);
@@ -144,12 +140,12 @@ pub(super) async fn parts_of(
 async fn read(rest: &Rest, channel: ChannelId, question: MessageId) -> Result<(Vec<Seen>, bool), RestError> {
     let (mut seen, mut after) = (Vec::new(), question);
     for _ in 0..PAGES {
-        let page: Vec<Message> = rest.messages(channel, Page::After(after), READ).await?;
+        let page: Vec<Message> = rest.messages(channel, Page::After(after), PAGE).await?;
         let Some(newest) = page.iter().map(|it| MessageId(it.id.get())).max() else {
             return Ok((seen, true));
         };
         seen.extend(page.iter().map(Seen::of));
-        if page.len() < usize::from(READ) {
+        if page.len() < usize::from(PAGE) {
             return Ok((seen, true));
         }
         after = newest;

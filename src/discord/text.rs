@@ -22,6 +22,9 @@ mod tame;
 pub use links::wrap;
 pub use tame::{MOST_MARKS, tame};
 
+/// Discord's limit for a message, in UTF-16 units.
+pub const LIMIT: usize = 2000;
+
 /// UTF-16 code units: what Discord counts as the length of a message.
 #[must_use]
 pub fn units(text: &str) -> usize {

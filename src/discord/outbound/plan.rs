@@ -3,11 +3,8 @@
 use super::{Part, Shown};
 use crate::{
     chat::{Buttons, Draft, whole_in_file},
-    discord::text,
+    discord::text::{self, LIMIT},
 };
-
-/// Discord's limit for a message, in UTF-16 units.
-const LIMIT: usize = 2000;
 
 /// One call to Discord.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

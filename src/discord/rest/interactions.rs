@@ -18,7 +18,7 @@ use tokio::time::Instant;
 /// Discord waits three seconds for the first answer to an interaction, and some of them have passed when it arrives here.
 const RESPOND: Duration = Duration::from_millis(2500);
 /// Only the person who asked sees it.
-const EPHEMERAL: u64 = 1 << 6;
+pub(in crate::discord) const EPHEMERAL: u64 = 1 << 6;
 /// Tokens share this many queues for pacing. The limiter keeps a queue for ever, but each command has a token of its own.
 const QUEUES: u64 = 512;
 

@@ -113,7 +113,7 @@ impl Refusals {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::UNKNOWN_MESSAGE, *};
 
     const HERE: Option<ChannelId> = Some(ChannelId(5));
     const THERE: Option<ChannelId> = Some(ChannelId(6));
@@ -143,7 +143,7 @@ mod tests {
     async fn a_message_that_is_gone_says_nothing_of_its_channel() {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
         for _ in 0..9 {
-            refusals.failed(HERE, &RestError::NotFound { code: 10_008 }, now);
+            refusals.failed(HERE, &RestError::NotFound { code: UNKNOWN_MESSAGE }, now);
         }
         assert_eq!(refusals.check(HERE, now), Ok(()));
         for _ in 0..4 {

@@ -1,11 +1,9 @@
 //! What holds for all that people are shown, whatever the model writes and wherever its stream is cut: checked for random texts by a
 //! reader of Discord's Markdown that shares nothing with the code under test.
 
-use super::{messages, tame, tests::fences, tests::long_answer, units, wrap};
+use super::{LIMIT, messages, tame, tests::fences, tests::long_answer, units, wrap};
 use proptest::{prelude::*, test_runner::RngSeed};
 use std::time::Duration;
-
-const LIMIT: usize = 2000;
 
 /// Length of what hides links from Discord at the beginning of `rest`: an escape, inline code, `<…>`.
 fn hidden(rest: &str) -> Option<usize> {

@@ -1,9 +1,7 @@
 //! Each form of a link by example. That no text gets past the rules is in `laws.rs`.
 
-use super::wrap;
+use crate::discord::text::{LIMIT, wrap};
 use expect_test::{Expect, expect};
-
-const LIMIT: usize = 2000;
 
 fn trusted() -> Vec<String> {
     vec!["wikipedia.org".to_owned(), "docs.rs".to_owned()]
