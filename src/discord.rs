@@ -10,6 +10,7 @@ mod confirm;
 mod events;
 mod forum;
 mod gateway;
+mod given;
 mod inbound;
 mod intake;
 mod marks;
@@ -37,6 +38,7 @@ use crate::{
 pub use access::missing_in;
 use commands::Command;
 pub use gateway::GatewayFailure;
+use given::Given;
 use inbound::Verdict;
 use intake::Intake;
 use marks::Marks;
@@ -385,8 +387,7 @@ impl Door {
 
     /// Whether no limit concerns whoever gives a command.
     fn is_exempt(&self, it: &CommandInteraction) -> bool {
-        let roles = it.member.iter().flat_map(|it| &it.roles).map(|it| it.get());
-        self.inner.chat.is_exempt(roles)
+        self.inner.chat.is_exempt(Given::from(it).roles())
     }
 
     async fn asked(
@@ -420,7 +421,7 @@ impl Door {
             guild_id: it.guild_id.map(|it| GuildId(it.get())),
             place,
             trigger: Trigger::Command,
-            author: commands::speaker(it),
+            author: Given::from(it).speaker(),
             text: prompt.to_owned(),
             replied_to: None,
             opening,

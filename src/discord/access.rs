@@ -2,6 +2,7 @@
 
 use super::{
     Door,
+    given::Given,
     permissions::{Access, Overwrite, in_channel},
     rest::{Rest, RestError},
 };
@@ -41,13 +42,12 @@ impl Door {
     /// What moderators are told of permissions that are missing: where they ask, in configured channels, and where somebody asked in
     /// vain. Nothing for others, and when nothing is missing.
     pub(super) fn lacking(&self, it: &CommandInteraction) -> String {
-        let asked_by = it.member.as_ref().and_then(|it| it.permissions).unwrap_or_default();
-        let is_moderator = asked_by.intersects(Permissions::MANAGE_GUILD | Permissions::ADMINISTRATOR);
-        let Some(guild) = it.guild_id.filter(|_| is_moderator).map(|it| GuildId(it.get())) else {
+        let by = Given::from(it);
+        let Some(guild) = by.guild.filter(|_| by.may_any(Permissions::MANAGE_GUILD)) else {
             return String::new();
         };
         let settings = &self.inner.settings.chat;
-        let mut channels = vec![ChannelId(it.channel_id.get())];
+        let mut channels = vec![by.channel];
         channels.extend(settings.channels.iter().chain(&settings.forums).map(|it| ChannelId(*it)));
         channels.extend(self.inner.places.rights.refused(guild));
         let mut seen = Vec::new();

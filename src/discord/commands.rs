@@ -7,13 +7,13 @@ mod read;
 pub(crate) use declared::{ASK_ABOUT, SOLVED, declared};
 pub(crate) use read::{Command, read};
 
-use super::rest::EPHEMERAL;
+use super::{given::Given, rest::EPHEMERAL};
 use crate::{
     chat::{Chat, choices::Moderator},
-    message::{ChannelId, GuildId, Speaker, UnixMillis, UserId},
+    message::UnixMillis,
 };
 use serde_json::{Value, json};
-use serenity::model::{Permissions, application::CommandInteraction, guild::Member};
+use serenity::model::{Permissions, application::CommandInteraction};
 use std::time::Duration;
 use tokio::time::timeout;
 use tracing::error;
@@ -25,27 +25,10 @@ const CHOICES: usize = 25;
 
 /// Who gives a command. None outside of servers, and for members without *Manage Server*: Discord hides the commands from
 /// them, but a server's admins can change that, so it is looked at again.
-fn moderator(it: &CommandInteraction, at: UnixMillis) -> Option<Moderator> {
-    let guild_id = GuildId(it.guild_id?.get());
-    may_any(it.member.as_deref(), Permissions::MANAGE_GUILD).then(|| Moderator {
-        guild_id,
-        channel_id: ChannelId(it.channel_id.get()),
-        user: speaker(it),
-        at,
-    })
-}
-
-/// Whether somebody has one of these permissions where the interaction came from; nobody has any outside of servers.
-pub(crate) fn may_any(member: Option<&Member>, wanted: Permissions) -> bool {
-    let has = member.and_then(|it| it.permissions).unwrap_or_default();
-    has.intersects(wanted | Permissions::ADMINISTRATOR)
-}
-
-/// Who gives a command, by the name that people see.
-pub(crate) fn speaker(it: &CommandInteraction) -> Speaker {
-    let nick = it.member.as_ref().and_then(|it| it.nick.as_deref());
-    let name = nick.or(it.user.global_name.as_deref()).unwrap_or(&it.user.name);
-    Speaker { id: UserId(it.user.id.get()), name: name.to_owned() }
+fn moderator(by: &Given<'_>, at: UnixMillis) -> Option<Moderator> {
+    let guild_id = by.guild?;
+    let may = by.may_any(Permissions::MANAGE_GUILD);
+    may.then(|| Moderator { guild_id, channel_id: by.channel, user: by.speaker(), at })
 }
 
 /// The sentence that answers a command; all but those that are a turn, a question back or a file. Always in time for Discord.
@@ -55,13 +38,12 @@ pub(crate) async fn answer(
     command: &Command<'_>,
     at: UnixMillis,
 ) -> String {
-    let moderator = moderator(it, at);
+    let by = Given::from(it);
+    let moderator = moderator(&by, at);
     if command.needs_moderator() && moderator.is_none() {
-        return chat.only_moderators(it.guild_id.is_some());
+        return chat.only_moderators(by.guild.is_some());
     }
-    let channel = ChannelId(it.channel_id.get());
-    let guild = it.guild_id.map(|it| GuildId(it.get()));
-    let user = UserId(it.user.id.get());
+    let (channel, guild, user) = (by.channel, by.guild, by.user());
     let answered = async {
         match (command, &moderator) {
             (Command::Help, _) => Ok(chat.help()),

@@ -2,19 +2,16 @@
 
 use super::{
     Door,
-    commands::{self, in_time, may_any},
-    rest::{ApplicationId, Body, File, Hook, InteractionId},
+    commands::{self, in_time},
+    given::Given,
+    rest::{Body, File, Hook},
 };
 use crate::{
     chat::wording,
-    message::{ChannelId, Place, UnixMillis, UserId},
+    message::{Place, UnixMillis, UserId},
 };
-use secrecy::SecretString;
 use serde_json::{Value, json};
-use serenity::{
-    all::{CommandInteraction, ComponentInteraction},
-    model::Permissions,
-};
+use serenity::all::{CommandInteraction, ComponentInteraction};
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, warn};
@@ -65,40 +62,27 @@ fn instead(sentence: &str) -> Value {
     json!({"type": 7, "data": {"content": sentence, "components": []}})
 }
 
-/// Where a command or a button was used, as far as `/reset` is concerned.
-struct Here {
-    channel: ChannelId,
-    is_on_server: bool,
-    user: UserId,
-    is_moderator: bool,
-}
-
 impl Door {
     /// `/reset`: the question back, or why not.
     pub(super) async fn ask_to_reset(&self, it: &CommandInteraction) -> Value {
-        let here = Here {
-            channel: ChannelId(it.channel_id.get()),
-            is_on_server: it.guild_id.is_some(),
-            user: UserId(it.user.id.get()),
-            is_moderator: is_moderator(it.member.as_deref()),
-        };
-        match self.may_reset(&here).await {
-            Ok(true) => Confirm::Reset.asked(&wording::reset_asks(here.is_on_server), here.user),
+        let by = Given::from(it);
+        match self.may_reset(&by).await {
+            Ok(true) => Confirm::Reset.asked(&wording::reset_asks(by.guild.is_some()), by.user()),
             Ok(false) => commands::privately(&wording::reset_needs_moderator()),
             Err(sorry) => commands::privately(&sorry),
         }
     }
 
-    async fn may_reset(&self, here: &Here) -> Result<bool, String> {
+    async fn may_reset(&self, by: &Given<'_>) -> Result<bool, String> {
         let chat = &self.inner.chat;
         let looked_up = async {
-            let place = match here.is_on_server {
-                true => self.inner.places.find(&self.inner.rest, here.channel).await.map(|it| it.place),
-                false => Ok(Place::Dm),
+            let place = match by.guild {
+                Some(_) => self.inner.places.find(&self.inner.rest, by.channel).await.map(|it| it.place),
+                None => Ok(Place::Dm),
             };
             // Who cannot be told where this is takes it for a place that others share.
             let place = place.unwrap_or(Place::Channel);
-            chat.may_reset(here.channel, place, here.user, here.is_moderator).await
+            chat.may_reset(by.channel, place, by.user(), by.is_moderator()).await
         };
         in_time(chat, "reset", looked_up).await
     }
@@ -131,23 +115,21 @@ impl Door {
     /// A button that confirms. False when it is another one.
     pub(super) async fn confirmed(&self, it: &ComponentInteraction) -> bool {
         let Some((confirm, asked)) = Confirm::read(&it.data.custom_id) else { return false };
-        let (id, token) = (InteractionId(it.id.get()), SecretString::from(it.token.clone()));
-        let user = UserId(it.user.id.get());
+        let by = Given::from(it);
+        let (id, user, hook) = (by.id, by.user(), by.hook(true));
         let done = match confirm {
             _ if user != asked => {
                 let answer = commands::privately(&wording::not_yours());
-                self.inner.rest.respond(id, &token, &answer).await
+                self.inner.rest.respond(id, &hook.token, &answer).await
             }
             Confirm::Reset => {
-                let sentence = self.reset(it, user).await;
-                self.inner.rest.respond(id, &token, &instead(&sentence)).await
+                let sentence = self.reset(&by).await;
+                self.inner.rest.respond(id, &hook.token, &instead(&sentence)).await
             }
             Confirm::Forget => {
                 // It may take longer than Discord waits: acknowledged first.
-                let acknowledged = self.inner.rest.respond(id, &token, &json!({"type": 6})).await;
+                let acknowledged = self.inner.rest.respond(id, &hook.token, &json!({"type": 6})).await;
                 let sentence = self.forget(user).await;
-                let application = ApplicationId(it.application_id.get());
-                let hook = Hook { application, token, is_ephemeral: true };
                 let body = Body { content: &sentence, components: &[] };
                 let told = self.inner.rest.edit_response(&hook, body, Instant::now() + TELL_WITHIN).await;
                 acknowledged.and(told.map(drop))
@@ -159,17 +141,11 @@ impl Door {
         true
     }
 
-    async fn reset(&self, it: &ComponentInteraction, user: UserId) -> String {
-        let here = Here {
-            channel: ChannelId(it.channel_id.get()),
-            is_on_server: it.guild_id.is_some(),
-            user,
-            is_moderator: is_moderator(it.member.as_ref()),
-        };
+    async fn reset(&self, by: &Given<'_>) -> String {
         // Others may have spoken since it was asked.
-        match self.may_reset(&here).await {
+        match self.may_reset(by).await {
             Ok(true) => {
-                let reset = self.inner.chat.reset(here.channel, UnixMillis::now());
+                let reset = self.inner.chat.reset(by.channel, UnixMillis::now());
                 in_time(&self.inner.chat, "reset", reset).await.unwrap_or_else(|sorry| sorry)
             }
             Ok(false) => wording::reset_needs_moderator(),
@@ -186,10 +162,6 @@ impl Door {
             }
         }
     }
-}
-
-fn is_moderator(member: Option<&serenity::all::Member>) -> bool {
-    may_any(member, Permissions::MANAGE_GUILD | Permissions::MANAGE_MESSAGES)
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ pub(crate) fn read(
         guild_id: message.guild_id.map(|it| GuildId(it.get())),
         place: here.place,
         trigger,
-        author: speaker(message),
+        author: author(message),
         text,
         replied_to,
         opening,
@@ -122,7 +122,7 @@ pub(crate) fn quote(message: &Message, me: UserId) -> Quoted {
     let by_bot = message.author.id.get() == me.0;
     Quoted {
         message_id: MessageId(message.id.get()),
-        author: speaker(message),
+        author: author(message),
         by_bot,
         text: match by_bot {
             true => without_footer(&message.content),
@@ -139,10 +139,14 @@ fn without_footer(text: &str) -> String {
     }
 }
 
-fn speaker(message: &Message) -> Speaker {
-    let nick = message.member.as_ref().and_then(|it| it.nick.as_deref());
-    let name = nick.or(message.author.global_name.as_deref()).unwrap_or(&message.author.name);
-    Speaker { id: UserId(message.author.id.get()), name: name.to_owned() }
+fn author(message: &Message) -> Speaker {
+    speaker(&message.author, message.member.as_ref().and_then(|it| it.nick.as_deref()))
+}
+
+/// A person by the name that people see: that on the server, `nick`, or the one they chose, or their account's.
+pub(crate) fn speaker(user: &User, nick: Option<&str>) -> Speaker {
+    let name = nick.or(user.global_name.as_deref()).unwrap_or(&user.name);
+    Speaker { id: UserId(user.id.get()), name: name.to_owned() }
 }
 
 /// Whether a text calls somebody.
@@ -198,7 +202,7 @@ fn readable(content: &str, mentioned: &[User], me: UserId) -> String {
     }
     let mut text = text.to_owned();
     for user in mentioned {
-        let name = user.global_name.as_deref().unwrap_or(&user.name);
+        let name = speaker(user, None).name;
         for form in [format!("<@{}>", user.id), format!("<@!{}>", user.id)] {
             text = text.replace(&form, &format!("@{name}"));
         }

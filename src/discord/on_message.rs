@@ -3,14 +3,13 @@
 use super::{
     Door, Stage,
     commands::{self, ASK_ABOUT, SOLVED, in_time},
+    given::Given,
     inbound,
-    rest::{ApplicationId, Hook, InteractionId},
 };
 use crate::{
     chat::wording,
     message::{MessageId, UnixMillis},
 };
-use secrecy::SecretString;
 use serenity::all::{CommandInteraction, Message, ResolvedTarget};
 use tracing::warn;
 
@@ -22,7 +21,7 @@ impl Door {
     pub(super) async fn run_on_message(&self, it: &CommandInteraction, at: UnixMillis) {
         match (it.data.name.as_str(), it.data.target()) {
             (ASK_ABOUT, Some(ResolvedTarget::Message(target))) => self.ask_about(it, target, at).await,
-            (SOLVED, Some(_)) => self.solved_command(it, at).await,
+            (SOLVED, Some(_)) => self.solve(&Given::from(it), at).await,
             (name, _) => warn!(command = name, "a command is not known to this version"),
         }
     }
@@ -38,12 +37,13 @@ impl Door {
             Ok(true) => Some(wording::author_opted_out()),
             Ok(false) => quoted.text.trim().is_empty().then(wording::nothing_to_read),
         };
-        let (id, token) = (InteractionId(it.id.get()), SecretString::from(it.token.clone()));
+        let by = Given::from(it);
+        let hook = by.hook(false);
         let response = match &refused {
             Some(sentence) => commands::privately(sentence),
             None => commands::announced(false),
         };
-        if let Err(failure) = self.inner.rest.respond(id, &token, &response).await {
+        if let Err(failure) = self.inner.rest.respond(by.id, &hook.token, &response).await {
             warn!(error = %failure, command = ASK_ABOUT, "a command could not be answered");
             return;
         }
@@ -52,8 +52,6 @@ impl Door {
         }
         let mut inbound = self.asked(it, MessageId(it.id.get()), ABOUT_IT, None, at).await;
         inbound.replied_to = Some(quoted);
-        let application = ApplicationId(it.application_id.get());
-        let stage = Stage::Interaction(Hook { application, token, is_ephemeral: false });
-        self.take(inbound, self.is_exempt(it), stage).await;
+        self.take(inbound, self.is_exempt(it), Stage::Interaction(hook)).await;
     }
 }

@@ -9,18 +9,18 @@ use super::{
     Door, WORD_LIMIT,
     buttons::{self, Button},
     commands::{self, in_time},
+    given::Given,
     inbound,
     outbound::{Part, Stage},
-    rest::{ApplicationId, Body, Hook, InteractionId, PAGE, Page, Rest, RestError, UNKNOWN_MESSAGE},
+    rest::{Body, Hook, PAGE, Page, Rest, RestError, UNKNOWN_MESSAGE},
 };
 use crate::{
     chat::{
         Begun, Buttons, Chat, Turn,
         again::{Asked, Press, Presser, Stop},
     },
-    message::{ChannelId, GuildId, Inbound, MessageId, Speaker, Trigger, TurnId, UnixMillis, UserId},
+    message::{ChannelId, Inbound, MessageId, Trigger, TurnId, UnixMillis, UserId},
 };
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use serenity::all::{ComponentInteraction, Message, MessageFlags, Permissions};
 use std::time::Duration;
@@ -36,16 +36,15 @@ impl Door {
         let at = UnixMillis::now();
         let Some((button, turn)) = buttons::read(&it.data.custom_id) else { return };
         let chat = &self.inner.chat;
-        let by = presser(&it, chat);
-        let channel = ChannelId(it.channel_id.get());
-        let guild = it.guild_id.map(|it| GuildId(it.get()));
+        let given = Given::from(&it);
+        let by = presser(&given, chat);
         let response = match button {
             Button::Stop => self.stop(&it, &turn, &by).await,
-            Button::Solved => return self.solved_pressed(&it).await,
+            Button::Solved => return self.solve(&given, at).await,
             Button::Again | Button::Regenerate => return self.ask_again(&it, button, &turn, &by, at).await,
             Button::Up | Button::Down => return self.vote(&it, button == Button::Up, &turn, &by, at).await,
             Button::Info => {
-                let behind = in_time(chat, "info", chat.behind(&turn, channel, guild, at)).await;
+                let behind = in_time(chat, "info", chat.behind(&turn, given.channel, given.guild, at)).await;
                 commands::privately(&behind.unwrap_or_else(|sorry| sorry))
             }
         };
@@ -81,7 +80,7 @@ impl Door {
         let chat = &self.inner.chat;
         let voted = in_time(chat, "vote", chat.vote(turn, by.user.id, liked, at)).await;
         let sentence = voted.unwrap_or_else(|sorry| sorry);
-        let hook = Hook { is_ephemeral: true, ..hook(it) };
+        let hook = Given::from(it).hook(true);
         let rest = &self.inner.rest;
         if let Err(failure) = rest.edit_response(&hook, sentence.as_str(), Instant::now() + WORD_LIMIT).await
         {
@@ -121,7 +120,7 @@ impl Door {
         if !self.respond(it, &deferred()).await {
             return; // It came too late, or was heard before.
         }
-        let hook = hook(it);
+        let hook = Given::from(it).hook(is_private(it));
         let begun = match self.question(&asked, at).await {
             Ok(question) => {
                 let press = Press {
@@ -223,8 +222,8 @@ impl Door {
 
     /// Acknowledges a press. False when that came too late, or another process or the same event before did it.
     async fn respond(&self, it: &ComponentInteraction, response: &Value) -> bool {
-        let token = SecretString::from(it.token.clone());
-        let responded = self.inner.rest.respond(InteractionId(it.id.get()), &token, response).await;
+        let given = Given::from(it);
+        let responded = self.inner.rest.respond(given.id, &given.token(), response).await;
         if let Err(failure) = &responded {
             warn!(error = %failure, "a press could not be answered");
         }
@@ -237,15 +236,8 @@ fn deferred() -> Value {
     json!({ "type": 6 })
 }
 
-/// Who presses, by the name that people see. Moderators may manage messages or the server; there are none in a DM.
-fn presser(it: &ComponentInteraction, chat: &Chat) -> Presser {
-    let nick = it.member.as_ref().and_then(|it| it.nick.as_deref());
-    let name = nick.or(it.user.global_name.as_deref()).unwrap_or(&it.user.name);
-    let power = Permissions::MANAGE_MESSAGES | Permissions::MANAGE_GUILD | Permissions::ADMINISTRATOR;
-    let permissions = it.member.as_ref().and_then(|it| it.permissions).unwrap_or_default();
-    let user = Speaker { id: UserId(it.user.id.get()), name: name.to_owned() };
-    let roles = it.member.iter().flat_map(|it| &it.roles).map(|it| it.get());
-    Presser { user, is_moderator: permissions.intersects(power), is_exempt: chat.is_exempt(roles) }
+fn presser(it: &Given<'_>, chat: &Chat) -> Presser {
+    Presser { user: it.speaker(), is_moderator: it.is_moderator(), is_exempt: chat.is_exempt(it.roles()) }
 }
 
 fn is_private(it: &ComponentInteraction) -> bool {
@@ -258,14 +250,6 @@ fn is_hooked(it: &ComponentInteraction) -> bool {
         .app_permissions
         .is_none_or(|it| it.intersects(Permissions::VIEW_CHANNEL | Permissions::ADMINISTRATOR));
     is_private(it) || (it.guild_id.is_some() && !sees)
-}
-
-fn hook(it: &ComponentInteraction) -> Hook {
-    Hook {
-        application: ApplicationId(it.application_id.get()),
-        token: SecretString::from(it.token.clone()),
-        is_ephemeral: is_private(it),
-    }
 }
 
 /// Where a turn that asks once more is shown. The answer to a command replies to no message: parts behind it reply to its first.

@@ -2,20 +2,17 @@
 
 use super::{
     Door,
-    commands::{self, in_time, may_any},
+    commands::{self, in_time},
+    given::Given,
     places,
-    rest::{ApplicationId, Channel, Hook, InteractionId, RestError, Tag},
+    rest::{Channel, Hook, RestError, Tag},
 };
 use crate::{
     chat::wording::{self, Tagged},
-    message::{ChannelId, UnixMillis, UserId},
+    message::{ChannelId, UnixMillis},
 };
-use secrecy::SecretString;
 use serde_json::json;
-use serenity::{
-    all::{CommandInteraction, ComponentInteraction, Member},
-    model::Permissions,
-};
+use serenity::model::Permissions;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
@@ -25,58 +22,16 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// Discord's limit of tags for a post.
 const TAGS: usize = 5;
 
-/// Somebody says that a post is solved.
-struct Said {
-    id: InteractionId,
-    hook: Hook,
-    post: ChannelId,
-    user: UserId,
-    is_moderator: bool,
-    at: UnixMillis,
-}
-
-fn is_moderator(member: Option<&Member>) -> bool {
-    may_any(member, Permissions::MANAGE_THREADS | Permissions::MANAGE_GUILD)
-}
-
 impl Door {
-    /// The button below an answer in a post. False when it is another one.
-    pub(super) async fn solved_pressed(&self, it: &ComponentInteraction) {
-        let (application, token) =
-            (ApplicationId(it.application_id.get()), SecretString::from(it.token.clone()));
-        self.solve(&Said {
-            id: InteractionId(it.id.get()),
-            hook: Hook { application, token, is_ephemeral: false },
-            post: ChannelId(it.channel_id.get()),
-            user: UserId(it.user.id.get()),
-            is_moderator: is_moderator(it.member.as_ref()),
-            at: UnixMillis::now(),
-        })
-        .await;
-    }
-
-    /// The command on any message of a post.
-    pub(super) async fn solved_command(&self, it: &CommandInteraction, at: UnixMillis) {
-        let (application, token) =
-            (ApplicationId(it.application_id.get()), SecretString::from(it.token.clone()));
-        self.solve(&Said {
-            id: InteractionId(it.id.get()),
-            hook: Hook { application, token, is_ephemeral: false },
-            post: ChannelId(it.channel_id.get()),
-            user: UserId(it.user.id.get()),
-            is_moderator: is_moderator(it.member.as_deref()),
-            at,
-        })
-        .await;
-    }
-
-    async fn solve(&self, said: &Said) {
-        let done = match self.may_solve(said).await {
+    /// The button below an answer in a post, or the command on any message of it.
+    pub(super) async fn solve(&self, by: &Given<'_>, at: UnixMillis) {
+        let hook = by.hook(false);
+        let done = match self.may_solve(by).await {
             Err(sentence) => {
                 let answer = commands::privately(&sentence);
-                self.inner.rest.respond(said.id, &said.hook.token, &answer).await
+                self.inner.rest.respond(by.id, &hook.token, &answer).await
             }
-            Ok(forum) => self.mark(said, &forum).await,
+            Ok(forum) => self.mark(by, &hook, &forum, at).await,
         };
         if let Err(failure) = done {
             warn!(error = %failure, "what became of a solved post could not be said");
@@ -84,10 +39,10 @@ impl Door {
     }
 
     /// The post's forum; or the sentence that says why not.
-    async fn may_solve(&self, said: &Said) -> Result<Channel, String> {
+    async fn may_solve(&self, by: &Given<'_>) -> Result<Channel, String> {
         let Self { inner } = self;
         let looked_up = async {
-            let post = inner.places.channel(&inner.rest, said.post).await?;
+            let post = inner.places.channel(&inner.rest, by.channel).await?;
             let forum = match post.parent_id {
                 Some(forum) => Some(inner.places.channel(&inner.rest, forum).await?),
                 None => None,
@@ -96,36 +51,42 @@ impl Door {
         };
         let (post, forum) = in_time(&inner.chat, "solved", looked_up).await?;
         let forum = forum.filter(places::is_forum).ok_or_else(wording::only_posts_are_solved)?;
-        if !said.is_moderator && post.owner_id != Some(said.user) {
+        let is_moderator = by.may_any(Permissions::MANAGE_THREADS | Permissions::MANAGE_GUILD);
+        if !is_moderator && post.owner_id != Some(by.user()) {
             return Err(wording::only_the_asker_solves());
         }
-        match in_time(&inner.chat, "solved", inner.chat.is_solved(said.post)).await? {
+        match in_time(&inner.chat, "solved", inner.chat.is_solved(by.channel)).await? {
             true => Err(wording::solved_already()),
             false => Ok(forum),
         }
     }
 
     /// The tag first and the store second: who dies in between can be asked once more.
-    async fn mark(&self, said: &Said, forum: &Channel) -> Result<(), RestError> {
+    async fn mark(
+        &self,
+        by: &Given<'_>,
+        hook: &Hook,
+        forum: &Channel,
+        at: UnixMillis,
+    ) -> Result<(), RestError> {
         let Self { inner } = self;
-        inner.rest.respond(said.id, &said.hook.token, &json!({"type": 5})).await?;
+        inner.rest.respond(by.id, &hook.token, &json!({"type": 5})).await?;
         let deadline = Instant::now() + WITHIN;
-        let tagged = self.tag(said.post, forum, deadline).await;
-        let sentence = match inner.chat.solve(said.post, said.at).await {
+        let tagged = self.tag(by.channel, forum, deadline).await;
+        let sentence = match inner.chat.solve(by.channel, at).await {
             Ok(true) => wording::solved(&tagged),
             // Somebody else was faster by a moment, and thanked.
             Ok(false) => {
-                inner.rest.delete_response(&said.hook).await?;
-                let hook = Hook { is_ephemeral: true, ..said.hook.clone() };
-                let told = inner.rest.follow_up(&hook, wording::solved_already().as_str(), deadline).await;
-                return told.map(drop);
+                inner.rest.delete_response(hook).await?;
+                let (hook, sentence) = (by.hook(true), wording::solved_already());
+                return inner.rest.follow_up(&hook, sentence.as_str(), deadline).await.map(drop);
             }
             Err(failure) => {
                 warn!(error = %failure, "a solved post could not be noted");
                 inner.chat.command_failed()
             }
         };
-        inner.rest.edit_response(&said.hook, sentence.as_str(), deadline).await.map(drop)
+        inner.rest.edit_response(hook, sentence.as_str(), deadline).await.map(drop)
     }
 
     async fn tag(&self, post: ChannelId, forum: &Channel, deadline: Instant) -> Tagged {
