@@ -170,22 +170,6 @@ impl Store {
         Ok(Claim::New)
     }
 
-    /// The messages that show a turn's reply, in its order.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn parts_of(&self, turn: &TurnId) -> Result<Vec<(u32, MessageId)>, StoreError> {
-        let rows: Vec<(i64, i64)> =
-            sqlx::query_as("SELECT part, message_id FROM reply_parts WHERE turn_id = ? ORDER BY part")
-                .bind(&turn.0)
-                .fetch_all(&self.reader)
-                .await?;
-        let part = |(part, message): (i64, i64)| {
-            (u32::try_from(part).unwrap_or(u32::MAX), MessageId(message.cast_unsigned()))
-        };
-        Ok(rows.into_iter().map(part).collect())
-    }
-
     /// Takes the answer to a turn's question out of memory: half of another one stands in its place.
     ///
     /// # Errors

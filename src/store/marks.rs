@@ -1,11 +1,8 @@
 //! What the gateway needs to know of the process before: how far it was heard, and how often it began in vain.
 
 use super::{Store, StoreError, turn_rows::TurnRow, turns::Unfinished};
-use crate::message::{ChannelId, MessageId, TurnId, UnixMillis};
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use crate::message::{ChannelId, MessageId, UnixMillis};
+use std::{collections::HashSet, time::Duration};
 
 /// A start after a longer pause than this is no part of a crash loop.
 const LOOP_WITHIN: Duration = Duration::from_secs(30 * 60);
@@ -200,22 +197,6 @@ impl Store {
         .fetch_all(&self.reader)
         .await?;
         rows.reverse();
-        let parts: Vec<(String, u32, i64)> = sqlx::query_as(
-            "SELECT p.turn_id, p.part, p.message_id FROM reply_parts p JOIN turns t ON t.id = p.turn_id
-             WHERE t.ended_at IS NULL AND t.received_at <= ? ORDER BY p.turn_id, p.part",
-        )
-        .bind(older_than.0)
-        .fetch_all(&self.reader)
-        .await?;
-        let mut by_turn: HashMap<String, Vec<(u32, MessageId)>> = HashMap::new();
-        for (turn, part, message) in parts {
-            by_turn.entry(turn).or_default().push((part, MessageId(message.cast_unsigned())));
-        }
-        let whole = |row: TurnRow| {
-            let parts = by_turn.remove(&row.id).unwrap_or_default();
-            let (turn, again) = (TurnId(row.id.clone()), row.again());
-            Ok(Unfinished { turn, inbound: row.inbound()?, parts, again })
-        };
-        rows.into_iter().map(whole).collect()
+        self.with_parts(rows).await
     }
 }

@@ -5,7 +5,7 @@ use super::{
     turn_rows::{TurnRow, insert_answer, insert_question, insert_turn, touch_conversation},
 };
 use crate::message::{Inbound, MessageId, TurnId, UnixMillis};
-use std::{collections::HashMap, fmt};
+use std::fmt;
 
 /// The most unfinished turns that are given back after a restart; more would be a flood, not a conversation.
 const UNFINISHED_AT_MOST: i64 = 1000;
@@ -227,23 +227,7 @@ impl Store {
         .bind(UNFINISHED_AT_MOST)
         .fetch_all(&self.reader)
         .await?;
-        let parts: Vec<(String, i64, i64)> = sqlx::query_as(
-            "SELECT p.turn_id, p.part, p.message_id FROM reply_parts p JOIN turns t ON t.id = p.turn_id
-             WHERE t.ended_at IS NULL ORDER BY p.turn_id, p.part",
-        )
-        .fetch_all(&self.reader)
-        .await?;
-        let mut by_turn: HashMap<String, Vec<(u32, MessageId)>> = HashMap::new();
-        for (turn, part, message) in parts {
-            let part = u32::try_from(part).unwrap_or(u32::MAX);
-            by_turn.entry(turn).or_default().push((part, MessageId(message.cast_unsigned())));
-        }
-        let rows = rows.into_iter().map(|row| {
-            let parts = by_turn.remove(&row.id).unwrap_or_default();
-            let (turn, again) = (TurnId(row.id.clone()), row.again());
-            Ok(Unfinished { turn, inbound: row.inbound()?, parts, again })
-        });
-        rows.collect()
+        self.with_parts(rows).await
     }
 
     /// Ends the turns received at or before `older_than` that nobody will finish any more (see [`Self::unfinished`]). Says how
