@@ -108,6 +108,30 @@ impl Failure {
         }
     }
 
+    /// Whether the provider's service is in trouble, or busy, for now: it passes while nobody does anything. What the question,
+    /// the key, the money, the place or the choice of model is at fault for does not.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        match self {
+            Self::RateLimited
+            | Self::Overloaded
+            | Self::ServerError
+            | Self::Timeout
+            | Self::Connection
+            | Self::BrokenStream
+            | Self::Malformed
+            | Self::Empty => true,
+            Self::QuotaExhausted
+            | Self::Auth
+            | Self::RegionBlocked
+            | Self::ModelUnavailable
+            | Self::ContextTooLong
+            | Self::ContentFiltered
+            | Self::UnsupportedParameter
+            | Self::BadRequest => false,
+        }
+    }
+
     /// Reads the word back.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {

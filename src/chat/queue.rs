@@ -82,30 +82,9 @@ fn may_pass(exhausted: &Exhausted, outlook: &Outlook) -> bool {
         return false;
     }
     if of_turn.is_empty() {
-        return outlook.why.is_empty() || outlook.why.iter().any(|it| passes(*it));
+        return outlook.why.is_empty() || outlook.why.iter().any(|it| it.passes());
     }
-    of_turn.into_iter().any(passes)
-}
-
-fn passes(failure: Failure) -> bool {
-    match failure {
-        Failure::RateLimited
-        | Failure::Overloaded
-        | Failure::ServerError
-        | Failure::Timeout
-        | Failure::Connection
-        | Failure::BrokenStream
-        | Failure::Malformed
-        | Failure::Empty => true,
-        Failure::QuotaExhausted
-        | Failure::Auth
-        | Failure::RegionBlocked
-        | Failure::ModelUnavailable
-        | Failure::ContextTooLong
-        | Failure::ContentFiltered
-        | Failure::UnsupportedParameter
-        | Failure::BadRequest => false,
-    }
+    of_turn.into_iter().any(Failure::passes)
 }
 
 /// When a queued turn may ask again.

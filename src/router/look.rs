@@ -148,7 +148,9 @@ impl Shared {
         let found = async {
             if round.asks_health {
                 match provider.health_check().await {
-                    Err(failed) if is_down(failed.failure) => return Err(failed),
+                    // Its service is in trouble. A health address that is closed to this key, or is not there, says nothing: keys
+                    // that may ask and may not list the models are common.
+                    Err(failed) if failed.failure.passes() => return Err(failed),
                     Ok(()) | Err(_) => {}
                 }
             }
@@ -189,29 +191,6 @@ impl Shared {
                 () = next => {}
             }
         }
-    }
-}
-
-/// Whether a health address that fails like this speaks for the whole provider. One that is closed to this key, or is not there,
-/// does not: keys that may ask and may not list the models are common.
-fn is_down(failure: Failure) -> bool {
-    match failure {
-        Failure::RateLimited
-        | Failure::Overloaded
-        | Failure::ServerError
-        | Failure::Timeout
-        | Failure::Connection
-        | Failure::BrokenStream
-        | Failure::Malformed
-        | Failure::Empty => true,
-        Failure::Auth
-        | Failure::QuotaExhausted
-        | Failure::RegionBlocked
-        | Failure::ModelUnavailable
-        | Failure::ContextTooLong
-        | Failure::ContentFiltered
-        | Failure::UnsupportedParameter
-        | Failure::BadRequest => false,
     }
 }
 
