@@ -15,6 +15,7 @@ mod ledger;
 mod lessons;
 mod marks;
 mod open;
+mod parts;
 mod pins;
 mod privacy;
 mod prune;
@@ -30,7 +31,7 @@ mod words;
 
 pub use again::{Asked, Press, Resumption};
 pub use changes::{Retracted, Rewritten};
-pub use choices::{AuditEntry, By, Disabled};
+pub use choices::{By, Disabled};
 pub use conversations::StoredLine;
 pub use error::{At, StoreError};
 pub use feedback::{Change, Vote, Votes};

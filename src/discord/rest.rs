@@ -38,7 +38,7 @@ use refusals::Refusals;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
-use shapes::{Thread, Threads, json, list};
+use shapes::{json, list};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
@@ -120,8 +120,6 @@ pub enum Page {
     Before(MessageId),
     /// Those after a message.
     After(MessageId),
-    /// Those around a message, with it.
-    Around(MessageId),
 }
 
 /// The client. One for the whole process, since Discord's limits are for the bot as a whole.
@@ -263,7 +261,6 @@ impl Rest {
             Page::Newest => String::new(),
             Page::Before(id) => format!("&before={id}"),
             Page::After(id) => format!("&after={id}"),
-            Page::Around(id) => format!("&around={id}"),
         };
         let route = format!("channels/{channel}/messages");
         let path = format!("{route}?limit={limit}{which}");
@@ -276,36 +273,6 @@ impl Rest {
     /// See [`RestError`].
     pub async fn channel(&self, channel: ChannelId) -> Result<Channel, RestError> {
         self.get(format!("channels/{channel}")).await
-    }
-
-    /// The threads and posts of a server that are not archived.
-    ///
-    /// # Errors
-    /// See [`RestError`].
-    pub async fn active_threads(&self, guild: GuildId) -> Result<Vec<Channel>, RestError> {
-        self.get(format!("guilds/{guild}/threads/active")).await.map(|it: Threads| it.threads)
-    }
-
-    /// Starts a thread below a message. It has the message's id, and there is at most one: when there is one already,
-    /// that is the one.
-    ///
-    /// # Errors
-    /// See [`RestError`].
-    pub async fn start_thread(
-        &self,
-        channel: ChannelId,
-        message: MessageId,
-        name: &str,
-        deadline: Instant,
-    ) -> Result<ChannelId, RestError> {
-        const ALREADY_THERE: u32 = 160_004;
-        let path = format!("channels/{channel}/messages/{message}/threads");
-        let route = format!("channels/{channel}/messages/_/threads");
-        let call = Call::new(Method::Post, path, deadline).paced_as(route).with(&Thread { name })?;
-        match self.send(&call, |_| Some(())).await {
-            Ok(()) | Err(RestError::Invalid { code: ALREADY_THERE, .. }) => Ok(ChannelId(message.0)),
-            Err(error) => Err(error),
-        }
     }
 
     /// Where the gateway is, and how often the bot may begin a session today.

@@ -30,21 +30,6 @@ pub struct Disabled {
     pub created_at: UnixMillis,
 }
 
-/// A row of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditEntry {
-    /// When.
-    pub at: UnixMillis,
-    /// The channel in which the command was given.
-    pub channel_id: Option<ChannelId>,
-    /// The moderator, with the name of that time.
-    pub by: Speaker,
-    /// `pin`, `unpin`, `disable` or `enable`.
-    pub action: String,
-    /// What of, for people: the provider, where, until when.
-    pub detail: String,
-}
-
 impl Store {
     /// Switches a provider off in a server.
     ///
@@ -113,32 +98,6 @@ impl Store {
             created_at: UnixMillis(created_at),
         };
         Ok(rows.into_iter().map(read).collect())
-    }
-
-    /// The last changes in a server, the newest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn audit_of(&self, guild: GuildId, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows: Vec<(i64, Option<i64>, i64, String, String, String)> = sqlx::query_as(
-            "SELECT at, channel_id, by_user, by_name, action, detail FROM audit
-             WHERE guild_id = ? ORDER BY id DESC LIMIT ?",
-        )
-        .bind(guild.0.cast_signed())
-        .bind(i64::from(limit))
-        .fetch_all(&self.reader)
-        .await?;
-        let entry =
-            |(at, channel, user, name, action, detail): (i64, Option<i64>, i64, String, String, String)| {
-                AuditEntry {
-                    at: UnixMillis(at),
-                    channel_id: channel.map(|it| ChannelId(it.cast_unsigned())),
-                    by: Speaker { id: UserId(user.cast_unsigned()), name },
-                    action,
-                    detail,
-                }
-            };
-        Ok(rows.into_iter().map(entry).collect())
     }
 }
 

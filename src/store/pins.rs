@@ -131,22 +131,6 @@ impl Store {
         .await?;
         Ok(row.map(PinRow::pin).transpose()?)
     }
-
-    /// The pins that hold in a server now: the server's first, then the channels' by id.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn pins_of(&self, guild: GuildId, now: UnixMillis) -> Result<Vec<Pin>, StoreError> {
-        let rows: Vec<PinRow> = sqlx::query_as(
-            "SELECT scope, scope_id, guild_id, provider, strict, until, by_user, created_at FROM pins
-             WHERE guild_id = ? AND (until IS NULL OR until > ?) ORDER BY scope DESC, scope_id",
-        )
-        .bind(guild.0.cast_signed())
-        .bind(now.0)
-        .fetch_all(&self.reader)
-        .await?;
-        Ok(rows.into_iter().map(PinRow::pin).collect::<Result<_, _>>()?)
-    }
 }
 
 fn place(scope: Scope) -> String {

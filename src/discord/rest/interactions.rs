@@ -4,7 +4,7 @@ use super::{
     Body, File, READ, Rest, RestError, Target,
     call::{Call, Method},
     gone_is_done,
-    shapes::{Created, NOBODY, SUPPRESS_EMBEDS, json},
+    shapes::{NOBODY, SUPPRESS_EMBEDS},
 };
 use crate::message::MessageId;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -113,15 +113,6 @@ impl Rest {
         self.show(&Target::Response(hook), body.into(), Some(file), deadline).await
     }
 
-    /// The message that the first answer became.
-    ///
-    /// # Errors
-    /// See [`RestError`].
-    pub async fn response(&self, hook: &Hook) -> Result<MessageId, RestError> {
-        let call = hook.call(Method::Get, "/messages/@original", Instant::now() + READ);
-        self.send(&call, |it| json::<Created>(it).map(|it| it.id)).await
-    }
-
     /// Takes the first answer away.
     ///
     /// # Errors
@@ -142,20 +133,6 @@ impl Rest {
         deadline: Instant,
     ) -> Result<MessageId, RestError> {
         self.show(&Target::FollowUp(hook), body.into(), None, deadline).await
-    }
-
-    /// Puts `body` in the place of what a further answer shows.
-    ///
-    /// # Errors
-    /// See [`RestError`].
-    pub async fn edit_follow_up(
-        &self,
-        hook: &Hook,
-        message: MessageId,
-        body: impl Into<Body<'_>>,
-        deadline: Instant,
-    ) -> Result<(), RestError> {
-        self.show(&Target::EditFollowUp { hook, message }, body.into(), None, deadline).await.map(drop)
     }
 
     /// Takes a further answer away.

@@ -100,22 +100,11 @@ impl<'a> Edit<'a> {
     }
 }
 
-/// A new thread.
-#[derive(Serialize)]
-pub(super) struct Thread<'a> {
-    pub(super) name: &'a str,
-}
-
 /// All that matters of something new: an answer with more in it than we know must not look like a failure.
 #[derive(Deserialize)]
 pub(super) struct Created {
     #[serde(deserialize_with = "id")]
     pub(super) id: MessageId,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Threads {
-    pub(super) threads: Vec<Channel>,
 }
 
 /// A channel, thread, forum post or DM.
