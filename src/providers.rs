@@ -6,6 +6,8 @@
 
 mod answer;
 mod anthropic;
+#[cfg(test)]
+mod any_json;
 mod asked;
 mod body;
 mod completions;

@@ -395,6 +395,7 @@ mod tests {
         message::{Prompt, UnixMillis},
         providers::{
             Kind, ProviderSpec,
+            any_json::any_json,
             body::Refused,
             build, classify,
             scripted::{self, Act, Scripted, answer, events, told},
@@ -751,62 +752,44 @@ mod tests {
         assert_eq!(endpoint.request().await, "closed");
     }
 
-    fn json_value() -> impl Strategy<Value = Value> {
-        const KEYS: [&str; 18] = [
-            "type",
-            "index",
-            "message",
-            "content_block",
-            "delta",
-            "usage",
-            "error",
-            "content",
-            "stop_reason",
-            "text",
-            "thinking",
-            "id",
-            "name",
-            "input",
-            "partial_json",
-            "input_tokens",
-            "cache_read_input_tokens",
-            "output_tokens",
-        ];
-        const WORDS: [&str; 12] = [
-            "message",
-            "message_start",
-            "message_stop",
-            "content_block_start",
-            "text",
-            "text_delta",
-            "thinking",
-            "tool_use",
-            "input_json_delta",
-            "error",
-            "refusal",
-            "end_turn",
-        ];
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            any::<u64>().prop_map(Value::from),
-            ".{0,10}".prop_map(Value::from),
-            proptest::sample::select(&WORDS[..]).prop_map(Value::from),
-        ];
-        leaf.prop_recursive(5, 60, 6, |inner| {
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                proptest::collection::vec((proptest::sample::select(&KEYS[..]), inner), 0..8).prop_map(
-                    |pairs| pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-                ),
-            ]
-        })
-    }
+    const KEYS: [&str; 18] = [
+        "type",
+        "index",
+        "message",
+        "content_block",
+        "delta",
+        "usage",
+        "error",
+        "content",
+        "stop_reason",
+        "text",
+        "thinking",
+        "id",
+        "name",
+        "input",
+        "partial_json",
+        "input_tokens",
+        "cache_read_input_tokens",
+        "output_tokens",
+    ];
+    const WORDS: [&str; 12] = [
+        "message",
+        "message_start",
+        "message_stop",
+        "content_block_start",
+        "text",
+        "text_delta",
+        "thinking",
+        "tool_use",
+        "input_json_delta",
+        "error",
+        "refusal",
+        "end_turn",
+    ];
 
     proptest! {
         #[test]
-        fn any_json_is_read(json in json_value()) {
+        fn any_json_is_read(json in any_json(&KEYS, &WORDS)) {
             let said = read(&json.to_string()).unwrap();
             prop_assert!(said.error.is_none());
         }

@@ -70,7 +70,7 @@ pub(super) fn of(kind: Kind) -> &'static Dialect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::answer;
+    use crate::providers::{answer, any_json::any_json};
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -156,32 +156,12 @@ mod tests {
         "tool_use",
     ];
 
-    fn json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            any::<u64>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            ".{0,8}".prop_map(Value::from),
-            proptest::sample::select(&WORDS[..]).prop_map(Value::from),
-        ];
-        leaf.prop_recursive(7, 60, 6, |inner| {
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                proptest::collection::vec((proptest::sample::select(&KEYS[..]), inner), 0..6).prop_map(
-                    |pairs| pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-                ),
-            ]
-        })
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]
 
         #[test]
         fn any_json_is_read_by_every_dialect_and_an_answer_ends_once(
-            documents in proptest::collection::vec(json(), 0..4), is_lost in any::<bool>(), is_whole in any::<bool>(),
+            documents in proptest::collection::vec(any_json(&KEYS, &WORDS), 0..4), is_lost in any::<bool>(), is_whole in any::<bool>(),
         ) {
             for kind in Kind::ALL {
                 let dialect = of(kind);

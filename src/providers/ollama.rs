@@ -220,7 +220,10 @@ fn finish(word: &str) -> Finish {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{message::Prompt, providers::body::Refused};
+    use crate::{
+        message::Prompt,
+        providers::{any_json::any_json, body::Refused},
+    };
     use expect_test::{Expect, expect};
     use proptest::prelude::*;
     use serde_json::Map;
@@ -273,39 +276,23 @@ mod tests {
         check(with("required"), expect!["unsupported_parameter: tool_choice"]);
     }
 
-    fn value() -> impl Strategy<Value = Value> {
-        const KEYS: [&str; 10] = [
-            "message",
-            "content",
-            "thinking",
-            "tool_calls",
-            "function",
-            "name",
-            "arguments",
-            "done",
-            "done_reason",
-            "eval_count",
-        ];
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            ".{0,9}".prop_map(Value::from),
-        ];
-        leaf.prop_recursive(6, 60, 4, |inner| {
-            let key = proptest::sample::select(&KEYS[..]).prop_map(str::to_owned);
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                proptest::collection::btree_map(key, inner, 0..5)
-                    .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
-            ]
-        })
-    }
+    const KEYS: [&str; 10] = [
+        "message",
+        "content",
+        "thinking",
+        "tool_calls",
+        "function",
+        "name",
+        "arguments",
+        "done",
+        "done_reason",
+        "eval_count",
+    ];
+    const WORDS: [&str; 4] = ["stop", "length", "load", "unload"];
 
     proptest! {
         #[test]
-        fn any_json_is_read(value in value()) {
+        fn any_json_is_read(value in any_json(&KEYS, &WORDS)) {
             prop_assert!(read(&value.to_string()).is_ok());
         }
     }
