@@ -4,6 +4,7 @@ use crate::process::{
     bot::{Bot, program},
     demo::without_times,
 };
+use expect_test::expect;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -92,25 +93,34 @@ fn headings(text: &str) -> impl Iterator<Item = String> + '_ {
 
 #[test]
 fn every_command_that_is_written_about_exists() {
-    let mut helps: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
+    let mut program = Program::default();
     let (mut wrong, mut right) = (Vec::new(), 0);
     for (path, text) in texts() {
         for words in code(&text).filter_map(invocation) {
-            let known = helps.entry(words[0].to_owned()).or_insert_with(|| options(words[0]));
-            let options = words.iter().filter(|it| it.starts_with("--") && it.len() > 2);
-            let options = options.map(|it| it.split('=').next().unwrap_or_default());
-            let unknown: Vec<_> = match &*known {
-                Some(known) => options.filter(|it| !known.contains(*it)).collect(),
-                None => vec![words[0]],
-            };
-            match unknown.as_slice() {
-                [] => right += 1,
-                unknown => wrong.push(format!("{}: {} ({unknown:?})", path.display(), words.join(" "))),
+            match program.unknown(&words) {
+                None => right += 1,
+                Some(unknown) => wrong.push(format!("{}: {} ({unknown})", path.display(), words.join(" "))),
             }
         }
     }
     assert_eq!(wrong, Vec::<String>::new(), "these are not commands and options of the program");
     assert!(right > 0, "nothing is written about any command");
+    let mut of = |words: &str| program.unknown(&words.split(' ').collect::<Vec<_>>());
+    let odd = ["privacy forgot 7", "privacy export --since 7", "nothing"].map(&mut of);
+    expect![[r#"
+        [
+            Some(
+                "forgot after [\"privacy\"]",
+            ),
+            Some(
+                "--since after [\"privacy\", \"export\"]",
+            ),
+            Some(
+                "nothing after []",
+            ),
+        ]
+    "#]]
+    .assert_debug_eq(&odd);
 }
 
 /// Lines of code blocks, and code within a line.
@@ -140,13 +150,58 @@ fn invocation(line: &str) -> Option<Vec<&str>> {
     rest.first().is_some_and(is_word).then_some(rest)
 }
 
-/// The options of a command by its own help; none when there is no such command.
-fn options(command: &str) -> Option<BTreeSet<String>> {
-    let help = Command::new(env!("CARGO_BIN_EXE_neverdark")).args([command, "--help"]).output();
-    let help = help.expect("the program can be started");
-    let text = String::from_utf8(help.stdout).expect("help is text");
+/// What the program says of a command, or of a command of a command.
+#[derive(Default)]
+struct Help {
+    options: BTreeSet<String>,
+    commands: BTreeSet<String>,
+}
+
+/// The program by its own help, of each level that was asked for.
+#[derive(Default)]
+struct Program {
+    known: BTreeMap<String, Help>,
+}
+
+impl Program {
+    fn help(&mut self, level: &[&str]) -> &Help {
+        self.known.entry(level.join(" ")).or_insert_with(|| {
+            let help = Command::new(env!("CARGO_BIN_EXE_neverdark")).args(level).arg("--help").output();
+            let help = help.expect("the program can be started");
+            assert!(help.status.success(), "{level:?} has no help");
+            read_help(&String::from_utf8(help.stdout).expect("help is text"))
+        })
+    }
+
+    /// The first word that is no command, or no option, of the level where it stands.
+    fn unknown(&mut self, words: &[&str]) -> Option<String> {
+        let (mut level, mut before) = (Vec::new(), "");
+        for word in words {
+            let help = self.help(&level);
+            let option = word.split('=').next().unwrap_or_default();
+            let is_option = word.starts_with("--") && word.len() > 2;
+            let is_value = before.starts_with("--") || !word.starts_with(|it: char| it.is_ascii_lowercase());
+            if is_option && !help.options.contains(option) {
+                return Some(format!("{option} after {level:?}"));
+            }
+            if help.commands.contains(*word) {
+                level.push(*word);
+            } else if !help.commands.is_empty() && !is_option && !is_value {
+                return Some(format!("{word} after {level:?}"));
+            }
+            before = word;
+        }
+        None
+    }
+}
+
+fn read_help(text: &str) -> Help {
     let words = text.split(|it: char| !(it.is_ascii_alphanumeric() || it == '-')).map(str::to_owned);
-    help.status.success().then(|| words.filter(|it| it.starts_with("--")).collect())
+    let (_, below) = text.split_once("\nCommands:\n").unwrap_or_default();
+    let lines = below.lines().take_while(|it| !it.is_empty());
+    let commands = lines.filter(|it| it.starts_with("  ") && !it.starts_with("   "));
+    let commands = commands.filter_map(|it| it.split_whitespace().next()).map(str::to_owned);
+    Help { options: words.filter(|it| it.starts_with("--")).collect(), commands: commands.collect() }
 }
 
 #[test]
@@ -160,6 +215,11 @@ fn commands_are_found_in_code_only() {
         ),
         ["demo", "run"]
     );
+    let help = read_help(
+        "A bot.\n\nCommands:\n  run   Serve\n  ask   Ask\n        once\n\nOptions:\n      --json  Print `--json`\n",
+    );
+    assert_eq!(help.commands.into_iter().collect::<Vec<_>>(), ["ask", "run"]);
+    assert_eq!(help.options.into_iter().collect::<Vec<_>>(), ["--json"]);
     let linked: Vec<_> = links("[a](b.md#c) [d](https://e.f) ```[x](y)``` [g](h)").collect();
     assert_eq!(linked, ["b.md#c", "h"]);
     assert_eq!(headings("# Why `this`?\n## A b-c\n").collect::<Vec<_>>(), ["why-this", "a-b-c"]);
