@@ -26,33 +26,26 @@ pub(crate) struct Given<'a> {
     member: Option<&'a Member>,
 }
 
-impl<'a> From<&'a CommandInteraction> for Given<'a> {
-    fn from(it: &'a CommandInteraction) -> Self {
-        Self {
-            id: InteractionId(it.id.get()),
-            channel: ChannelId(it.channel_id.get()),
-            guild: it.guild_id.map(|it| GuildId(it.get())),
-            application: ApplicationId(it.application_id.get()),
-            token: &it.token,
-            user: &it.user,
-            member: it.member.as_deref(),
+macro_rules! read {
+    ($kind:ty, $member:ident) => {
+        impl<'a> From<&'a $kind> for Given<'a> {
+            fn from(it: &'a $kind) -> Self {
+                Self {
+                    id: InteractionId(it.id.get()),
+                    channel: ChannelId(it.channel_id.get()),
+                    guild: it.guild_id.map(|it| GuildId(it.get())),
+                    application: ApplicationId(it.application_id.get()),
+                    token: &it.token,
+                    user: &it.user,
+                    member: it.member.$member(),
+                }
+            }
         }
-    }
+    };
 }
 
-impl<'a> From<&'a ComponentInteraction> for Given<'a> {
-    fn from(it: &'a ComponentInteraction) -> Self {
-        Self {
-            id: InteractionId(it.id.get()),
-            channel: ChannelId(it.channel_id.get()),
-            guild: it.guild_id.map(|it| GuildId(it.get())),
-            application: ApplicationId(it.application_id.get()),
-            token: &it.token,
-            user: &it.user,
-            member: it.member.as_ref(),
-        }
-    }
-}
+read!(CommandInteraction, as_deref);
+read!(ComponentInteraction, as_ref);
 
 impl Given<'_> {
     /// Whose it is.

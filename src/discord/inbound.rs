@@ -32,9 +32,8 @@ pub(crate) enum Verdict {
 /// Decides whether a message is for the bot, `me`. Never its own, other bots' and webhooks' (two bots would talk to each
 /// other for ever), and never Discord's own notices.
 pub(crate) fn judge(message: &Message, me: UserId, here: &Whereabouts, settings: &ChatConfig) -> Verdict {
-    let is_persons = !message.author.bot && !message.author.system && message.webhook_id.is_none();
     let is_speech = matches!(message.kind, MessageType::Regular | MessageType::InlineReply);
-    if !is_persons || !is_speech || message.author.id.get() == me.0 {
+    if !is_persons(message) || !is_speech || message.author.id.get() == me.0 {
         return Verdict::Ignore;
     }
     let wants = |it: RespondTo| settings.respond_to.contains(&it);
@@ -69,12 +68,15 @@ pub(crate) fn judge(message: &Message, me: UserId, here: &Whereabouts, settings:
     }
 }
 
+fn is_persons(message: &Message) -> bool {
+    !message.author.bot && !message.author.system && message.webhook_id.is_none()
+}
+
 /// Whether a message may be a further piece of a question: a person's plain speech that is for the bot, or for nobody else.
 pub(crate) fn may_join(message: &Message, me: UserId, verdict: Verdict) -> bool {
-    let is_persons = !message.author.bot && !message.author.system && message.webhook_id.is_none();
     let is_plain = message.kind == MessageType::Regular && message.id.get() != message.channel_id.get();
     let is_for_others = || message.mention_everyone || message.mentions.iter().any(|it| it.id.get() != me.0);
-    is_persons && is_plain && (verdict != Verdict::Ignore || !is_for_others())
+    is_persons(message) && is_plain && (verdict != Verdict::Ignore || !is_for_others())
 }
 
 /// The message as the bot takes it. None when there is nothing to answer: no text after the mention, and nothing it points at.

@@ -80,12 +80,7 @@ impl Door {
         let chat = &self.inner.chat;
         let voted = in_time(chat, "vote", chat.vote(turn, by.user.id, liked, at)).await;
         let sentence = voted.unwrap_or_else(|sorry| sorry);
-        let hook = Given::from(it).hook(true);
-        let rest = &self.inner.rest;
-        if let Err(failure) = rest.edit_response(&hook, sentence.as_str(), Instant::now() + WORD_LIMIT).await
-        {
-            warn!(error = %failure, "a sentence could not be said");
-        }
+        self.say(&Stage::Interaction(Given::from(it).hook(true)), &sentence).await;
     }
 
     /// In a forum post there is one button more below an answer.

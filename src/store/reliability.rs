@@ -173,20 +173,27 @@ impl Store {
     }
 }
 
+macro_rules! quantiles {
+    ($column:literal, $of:literal) => {
+        concat!(
+            "SELECT provider, MAX(CASE WHEN place = (number * 50 + 99) / 100 THEN ms END),
+                    MAX(CASE WHEN place = (number * 95 + 99) / 100 THEN ms END)
+             FROM (SELECT provider, ",
+            $column,
+            " AS ms, COUNT(*) OVER (PARTITION BY provider) AS number,
+                          ROW_NUMBER() OVER (PARTITION BY provider ORDER BY ",
+            $column,
+            ") AS place
+                   FROM attempts WHERE started_at >= ? AND started_at < ? AND ",
+            $of,
+            ") AS ranked
+             GROUP BY provider"
+        )
+    };
+}
+
 /// Time to the first text, of every attempt that gave any: a loser's is as true as a winner's.
-const FIRST_TEXT: &str = "
-    SELECT provider, MAX(CASE WHEN place = (number * 50 + 99) / 100 THEN ms END),
-           MAX(CASE WHEN place = (number * 95 + 99) / 100 THEN ms END)
-    FROM (SELECT provider, first_text_ms AS ms, COUNT(*) OVER (PARTITION BY provider) AS number,
-                 ROW_NUMBER() OVER (PARTITION BY provider ORDER BY first_text_ms) AS place
-          FROM attempts WHERE started_at >= ? AND started_at < ? AND first_text_ms IS NOT NULL) AS ranked
-    GROUP BY provider";
+const FIRST_TEXT: &str = quantiles!("first_text_ms", "first_text_ms IS NOT NULL");
 
 /// Time to the end, of attempts that answered: those that were cut off would make a slow provider look fast.
-const TOTAL: &str = "
-    SELECT provider, MAX(CASE WHEN place = (number * 50 + 99) / 100 THEN ms END),
-           MAX(CASE WHEN place = (number * 95 + 99) / 100 THEN ms END)
-    FROM (SELECT provider, total_ms AS ms, COUNT(*) OVER (PARTITION BY provider) AS number,
-                 ROW_NUMBER() OVER (PARTITION BY provider ORDER BY total_ms) AS place
-          FROM attempts WHERE started_at >= ? AND started_at < ? AND outcome = 'answered') AS ranked
-    GROUP BY provider";
+const TOTAL: &str = quantiles!("total_ms", "outcome = 'answered'");
