@@ -287,9 +287,11 @@ fn begin(text: &str) -> String {
     text.chars().take(48).collect()
 }
 
-/// A text's own characters, in order: without white space, and without the lines that are only a fence.
+/// A text's own characters, in order: without white space, without the lines that are only a fence, and without the brackets
+/// that keep a link from unfurling.
 fn substance(text: &str) -> String {
-    text.lines().filter(|it| !it.starts_with("```")).flat_map(str::split_whitespace).collect()
+    let lines = text.lines().filter(|it| !it.starts_with("```"));
+    lines.flat_map(str::chars).filter(|it| !it.is_whitespace() && !matches!(it, '<' | '>')).collect()
 }
 
 fn of_message(message: &Shown, findings: &mut Findings) {
@@ -301,6 +303,9 @@ fn of_message(message: &Shown, findings: &mut Findings) {
         }
         if !is_balanced(state) {
             findings.add("fences", told(format!("{:?} has an open one", begin(state))));
+        }
+        if state.match_indices("https://").any(|(at, _)| !state[..at].ends_with('<')) {
+            findings.add("previews", told(format!("{:?} has a live link", begin(state))));
         }
     }
     if !message.pinged.is_empty() {
