@@ -212,7 +212,10 @@ fn of_question(
     let Some(turn) = tables.turns.get(&question.id) else {
         match (replies, question.fate) {
             (_, Fate::Deleted) => {}
-            (0, _) => findings.add(if CATCHES_UP { "lost" } else { "unheard" }, told("no turn")),
+            (0, _) => findings.add(
+                if CATCHES_UP { "lost" } else { "unheard" },
+                told(&format!("said at {}, no turn", clock(question.id))),
+            ),
             _ => findings.add("refused", told("no turn but a sentence")),
         }
         return;
@@ -281,6 +284,13 @@ fn without_footer(text: &str) -> &str {
         Some((before, last)) if last.starts_with("-# ") => before,
         _ => text,
     }
+}
+
+/// When a message was said, as the log has it: UTC.
+fn clock(message: u64) -> String {
+    let millis = (message >> 22) + 1_420_070_400_000;
+    let seconds = millis / 1000 % 86_400;
+    format!("{:02}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60, millis % 1000)
 }
 
 fn begin(text: &str) -> String {
