@@ -8,7 +8,7 @@ use super::{
 };
 use crate::process::bot::{Bot, Home};
 use serde_json::Value;
-use sim::discord::{Discord, Options, Weather};
+use sim::discord::{Discord, Weather};
 use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
 use tokio::time::{Instant, sleep};
 
@@ -111,9 +111,7 @@ async fn run(seed: u64, questions: u64) -> Report {
          gamma: pace=3ms tale={SIZE}",
         seed + 1
     );
-    // serenity notices some dead connections only when a heartbeat is not answered; Discord asks for one in 41 s.
-    let heartbeat = Duration::from_secs(4);
-    let home = Home::with(&cast, Options { heartbeat, ..Options::default() }).await;
+    let home = Home::new(&cast).await;
     let discord = &home.stage.discord;
     let mut rng = fastrand::Rng::with_seed(seed);
     let plan = if is_long {
