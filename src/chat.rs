@@ -39,7 +39,7 @@ use queue::{Queue, Term};
 use running::{Registered, UnderWay};
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 use tokio::{sync::watch, time::Instant};
@@ -222,8 +222,8 @@ impl Chat {
         }
     }
 
-    fn rng(&self) -> MutexGuard<'_, fastrand::Rng> {
-        self.rng.lock().unwrap_or_else(PoisonError::into_inner)
+    fn new_id(&self) -> TurnId {
+        TurnId::random(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The same, able to read what people attach.

@@ -9,6 +9,7 @@ mod commands;
 mod confirm;
 mod events;
 mod forum;
+mod frozen;
 mod gateway;
 mod given;
 mod inbound;

@@ -408,6 +408,11 @@ impl Router {
         lessons.iter().for_each(|it| state.bandit.learn(it));
     }
 
+    /// Forgets the answers that are kept for whoever asks the same: somebody whose words may be among them wants them gone.
+    pub fn forget_answers(&self) {
+        self.shared.share.forget();
+    }
+
     /// A turn of its own, whose time began at `now`.
     fn solo(&self, ask: &Ask, now: Instant) -> Solo {
         let Ask { wish, session, server, .. } = ask;

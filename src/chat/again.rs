@@ -10,9 +10,9 @@ pub use crate::store::{Asked, Press};
 use crate::{
     chat::Buttons,
     message::{Place, Speaker, TurnId, UserId},
-    store::{Claim, Resumption, StoreError},
+    store::{Resumption, StoreError},
 };
-use std::{sync::PoisonError, time::Duration};
+use std::time::Duration;
 use tokio::time::sleep;
 use tracing::{error, warn};
 
@@ -124,33 +124,26 @@ impl Chat {
             Err(begun) => return begun,
         };
         let running = self.metrics.turn_running();
-        // As for a message: a clash of random bits does not happen three times in a row.
-        for _ in 0..3 {
-            let id = TurnId::random(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner));
-            match self.store.claim_press(press, &id).await {
-                Ok(Claim::New) => {
-                    let parts = self.store.parts_of(&id).await.unwrap_or_else(|failure| {
-                        error!(turn = %id, error = %failure, "could not read which messages show a reply");
-                        vec![(0, press.below)]
-                    });
-                    let again = Resumption {
-                        ask_last: press.ask_last.map(str::to_owned),
-                        earlier: asked.earlier.clone(),
-                        is_hooked: press.is_hooked,
-                    };
-                    let term = self.term(inbound, inbound.received_at);
-                    let turn = self.turn(id, inbound.clone(), term, ticket, running);
-                    return Begun::Turn(Box::new(Turn { parts, again: Some(again), ..turn }));
-                }
-                Ok(Claim::Duplicate) => return Begun::Duplicate,
-                Ok(Claim::IdTaken) => {}
-                Err(failure) => {
-                    error!(turn = %id, error = %failure, "a question could not be asked once more");
-                    return Begun::Refused(super::wording::command_failed());
-                }
+        let id = match self.draw(|id| async move { self.store.claim_press(press, &id).await }).await {
+            Ok(Some(id)) => id,
+            Ok(None) => return Begun::Duplicate,
+            Err((id, failure)) => {
+                error!(turn = %id, error = %failure, "a question could not be asked once more");
+                return Begun::Refused(super::wording::command_failed());
             }
-        }
-        Begun::Duplicate
+        };
+        let parts = self.store.parts_of(&id).await.unwrap_or_else(|failure| {
+            error!(turn = %id, error = %failure, "could not read which messages show a reply");
+            vec![(0, press.below)]
+        });
+        let again = Resumption {
+            ask_last: press.ask_last.map(str::to_owned),
+            earlier: asked.earlier.clone(),
+            is_hooked: press.is_hooked,
+        };
+        let term = self.term(inbound, press.is_hooked, inbound.received_at);
+        let turn = self.turn(id, inbound.clone(), term, ticket, running);
+        Begun::Turn(Box::new(Turn { parts, again: Some(again), ..turn }))
     }
 
     /// What somebody is told who presses while the bot stops.

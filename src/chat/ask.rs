@@ -6,7 +6,7 @@ use crate::{
     outcome::Failure,
     router::{Ask, End, Event, Exhausted, strategy::Wish},
 };
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 /// A turn without Discord: the `ask` command. Text comes as it is spoken; the ledger has every call.
 impl Chat {
@@ -18,7 +18,7 @@ impl Chat {
         at: UnixMillis,
         mut hear: impl FnMut(&Event),
     ) -> (TurnId, Option<End>) {
-        let id = TurnId::random(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner));
+        let id = self.new_id();
         let line = Line { role: Role::User, speaker: None, text: text.to_owned() };
         let system = self.settings.system_prompt.clone();
         let prompt = Prompt {

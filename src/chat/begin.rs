@@ -8,7 +8,7 @@ use super::{
     wording,
 };
 use crate::{
-    message::{ConversationId, Inbound, MessageId, TurnId, UnixMillis},
+    message::{ConversationId, Inbound, MessageId, Trigger, TurnId, UnixMillis},
     metrics::Running,
     router::Circle,
     store::{Claim, StoreError, Unfinished},
@@ -87,24 +87,19 @@ impl Chat {
             return refused;
         }
         let running = self.metrics.turn_running();
-        // Three draws: a clash of 50 random bits happens once in a blue moon, three in a row never.
-        for _ in 0..3 {
-            let id = TurnId::random(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner));
-            match self.store.claim(&inbound, &id).await {
-                Ok(Claim::New) => {
-                    let term = self.term(&inbound, inbound.received_at);
-                    return Begun::Turn(Box::new(self.turn(id, inbound, term, ticket, running)));
-                }
-                Ok(Claim::Duplicate) => return Begun::Duplicate,
-                Ok(Claim::IdTaken) => {}
-                Err(failure) => {
-                    error!(turn = %id, error = %failure, "a message could not be claimed and is not answered");
-                    self.metrics.turn_ended("failed");
-                    return Begun::Refused(wording::store_is_unwell(&id));
-                }
+        let asked = &inbound;
+        match self.draw(|id| async move { self.store.claim(asked, &id).await }).await {
+            Ok(Some(id)) => {
+                let term = self.term(&inbound, false, inbound.received_at);
+                Begun::Turn(Box::new(self.turn(id, inbound, term, ticket, running)))
+            }
+            Ok(None) => Begun::Duplicate,
+            Err((id, failure)) => {
+                error!(turn = %id, error = %failure, "a message could not be claimed and is not answered");
+                self.metrics.turn_ended("failed");
+                Begun::Refused(wording::store_is_unwell(&id))
             }
         }
-        Begun::Duplicate
     }
 
     /// A place in line for who comes newly; or what becomes of them without one.
@@ -145,7 +140,8 @@ impl Chat {
         }
         let in_line = |it: Unfinished| {
             let ticket = self.line_up(&it.inbound, it.inbound.message_id, false, true).ok()?;
-            let (term, was_queued) = (self.term(&it.inbound, now), queued.contains(&it.turn));
+            let is_hooked = it.again.as_ref().is_some_and(|it| it.is_hooked);
+            let (term, was_queued) = (self.term(&it.inbound, is_hooked, now), queued.contains(&it.turn));
             let turn = self.turn(it.turn, it.inbound, term, ticket, self.metrics.turn_running());
             Some(Turn { parts: it.parts, again: it.again, was_queued, ..turn })
         };
@@ -174,9 +170,31 @@ impl Chat {
         self.lanes.line_up(caller, was_accepted, self.metrics.turn_waiting())
     }
 
-    /// How long a question waits when nobody can be reached; it is `at` now.
-    pub(super) fn term(&self, inbound: &Inbound, at: UnixMillis) -> Term {
-        Term::of(inbound, self.settings.queue_when_down, Instant::now(), at)
+    /// How long a question waits when nobody can be reached; it is `at` now. `is_hooked`: see [`Turn::is_hooked`].
+    pub(super) fn term(&self, inbound: &Inbound, is_hooked: bool, at: UnixMillis) -> Term {
+        let by_token = is_hooked || inbound.trigger == Trigger::Command;
+        Term::of(inbound.received_at, by_token, self.settings.queue_when_down, (Instant::now(), at))
+    }
+
+    /// Claims something with an id that no turn has. None when it was claimed before.
+    pub(super) async fn draw<Claiming>(
+        &self,
+        claim: impl Fn(TurnId) -> Claiming,
+    ) -> Result<Option<TurnId>, (TurnId, StoreError)>
+    where
+        Claiming: Future<Output = Result<Claim, StoreError>>,
+    {
+        // Three draws: a clash of 50 random bits happens once in a blue moon, three in a row never.
+        for _ in 0..3 {
+            let id = self.new_id();
+            match claim(id.clone()).await {
+                Ok(Claim::New) => return Ok(Some(id)),
+                Ok(Claim::Duplicate) => return Ok(None),
+                Ok(Claim::IdTaken) => {}
+                Err(failure) => return Err((id, failure)),
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn turn(

@@ -166,7 +166,7 @@ impl Chat {
             sharing: (!turn.is_again()).then(|| self.sharing(inbound)),
             session: inbound.channel_id.0,
             server: inbound.guild_id,
-            started_at: inbound.received_at,
+            started_at: turn.term.clock(Instant::now()),
         }
     }
 

@@ -8,7 +8,7 @@
 
 use super::{Begun, Chat, wording};
 use crate::{
-    message::{Inbound, Quoted, Trigger, TurnId, UnixMillis, UserId},
+    message::{Inbound, Quoted, Trigger, UnixMillis, UserId},
     store::StoreError,
 };
 use std::time::Duration;
@@ -34,7 +34,7 @@ impl Chat {
             Ok(out) => out,
             Err(failure) => {
                 // Whoever opted out must not be asked about because the store is unwell.
-                let id = TurnId::random(&mut self.rng());
+                let id = self.new_id();
                 error!(turn = %id, error = %failure, "it could not be read who opted out; a message is not answered");
                 return Some(Begun::Refused(wording::store_is_unwell(&id)));
             }
@@ -83,6 +83,7 @@ impl Chat {
     pub async fn forget(&self, user: UserId, now: UnixMillis) -> Result<String, StoreError> {
         self.stop_all_of(user);
         let gone = self.store.forget_person(user).await?;
+        self.router.forget_answers();
         info!(lines = gone.lines, turns = gone.turns, votes = gone.votes, "a person was forgotten");
         if let Err(failure) = self.scrub(now).await {
             warn!(error = %failure, "what was forgotten may still be in the database's files for a while");

@@ -16,7 +16,7 @@ use super::{
     wording,
 };
 use crate::{
-    message::{Inbound, Trigger, UnixMillis},
+    message::UnixMillis,
     outcome::Failure,
     router::{Ask, Exhausted, Outlook, strategy::Wish},
 };
@@ -48,6 +48,8 @@ pub(super) struct Term {
     until: Instant,
     /// The same moment for people.
     at: UnixMillis,
+    /// One moment on both clocks.
+    since: (Instant, UnixMillis),
     /// Whether it may be queued at all.
     may_wait: bool,
     /// A command has to be answered until then, come what may.
@@ -55,13 +57,19 @@ pub(super) struct Term {
 }
 
 impl Term {
-    /// The term of a question, when `now` and `at` are the same moment on two clocks.
-    pub(super) fn of(inbound: &Inbound, queue_when_down: Duration, now: Instant, at: UnixMillis) -> Self {
-        let of_command = (inbound.trigger == Trigger::Command).then_some(COMMAND_LIMIT);
-        let longest = of_command.map_or(queue_when_down, |it| it.min(queue_when_down));
-        let end = inbound.received_at.plus(longest);
-        let answer_by = of_command.map(|it| now + inbound.received_at.plus(it).since(at));
-        Self { until: now + end.since(at), at: end, may_wait: !queue_when_down.is_zero(), answer_by }
+    /// The term of a question, when `since` is the same moment on two clocks. `by_token`: an interaction's token is the only way
+    /// to its reply.
+    pub(super) fn of(
+        received_at: UnixMillis,
+        by_token: bool,
+        queue_when_down: Duration,
+        since: (Instant, UnixMillis),
+    ) -> Self {
+        let limit = by_token.then_some(COMMAND_LIMIT);
+        let end = received_at.plus(limit.map_or(queue_when_down, |it| it.min(queue_when_down)));
+        let when = |it: UnixMillis| since.0 + it.since(since.1);
+        let answer_by = limit.map(|it| when(received_at.plus(it)));
+        Self { until: when(end), at: end, since, may_wait: !queue_when_down.is_zero(), answer_by }
     }
 
     /// Whether it is over.
@@ -69,9 +77,10 @@ impl Term {
         now >= self.until
     }
 
-    /// What people's clocks say while it lasts.
-    fn clock(&self, now: Instant) -> UnixMillis {
-        self.at.minus(self.until.saturating_duration_since(now))
+    /// What people's clocks say.
+    pub(super) fn clock(&self, now: Instant) -> UnixMillis {
+        let (then, at) = self.since;
+        at.plus(now.saturating_duration_since(then))
     }
 }
 

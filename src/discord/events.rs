@@ -12,6 +12,7 @@ use serenity::all::{
     MessageUpdateEvent, PartialGuild, PartialGuildChannel, Ready, ResumedEvent, Role, RoleId,
     UnavailableGuild,
 };
+use tokio::time::Instant;
 use tracing::{debug, info};
 
 /// The same as REST tells it.
@@ -37,6 +38,7 @@ fn known(channel: &GuildChannel) -> rest::Channel {
 impl EventHandler for Door {
     async fn ready(&self, context: Context, ready: Ready) {
         let _in_hand = self.inner.chat.metrics().gateway_event("ready");
+        let began = Instant::now();
         let _ = self.inner.me.set(UserId(ready.user.id.get()));
         let gap = self.gap_before(&ready);
         self.inner.chat.is_called(&ready.user.name);
@@ -55,7 +57,7 @@ impl EventHandler for Door {
         self.take_up().await;
         let catch_up = async {
             if let Some(gap) = gap {
-                self.catch_up(gap, ready.guilds.iter().map(|it| GuildId(it.id.get())).collect()).await;
+                self.catch_up(gap, ready.guilds.iter().map(|it| GuildId(it.id.get())).collect(), began).await;
             }
         };
         tokio::join!(self.keep_registered(ApplicationId(ready.application.id.get())), catch_up);

@@ -1,7 +1,8 @@
 //! The connection to Discord: where it is, whether it is up, and why it can't be served.
 
 use super::{
-    Door, budget, presence,
+    Door, budget, frozen,
+    presence::{self, Presence},
     rest::{GatewayBot, RestError},
     shards,
 };
@@ -79,6 +80,8 @@ enum Ended {
     Done(Result<(), GatewayFailure>),
     /// Sessions begin and end at once. Whether one had come up before that.
     InVain(bool),
+    /// Connections are down, and nothing moves any more.
+    Stuck,
 }
 
 impl Door {
@@ -113,6 +116,10 @@ impl Door {
                 Ok((client, shards)) => match self.serve_with(client, shards).await {
                     Ended::Done(ended) => return ended,
                     Ended::InVain(was_up) => rounds = if was_up { 0 } else { rounds + 1 },
+                    Ended::Stuck => {
+                        is_first = false;
+                        continue;
+                    }
                 },
                 Err(failure @ GatewayFailure::Unreachable { .. }) if !is_first => {
                     warn!(error = %failure, "Discord cannot be asked for its gateway");
@@ -143,17 +150,24 @@ impl Door {
     async fn serve_with(&self, mut client: Client, shard_count: u32) -> Ended {
         let (closing, is_connected) = (&self.inner.closing, &self.inner.is_connected);
         let manager = client.shard_manager.clone();
+        let chat = self.inner.chat.clone();
+        let presence = move || Presence::now(&chat);
         let kept = self.inner.chat.marks().await;
         self.inner.marks.load(shard_count, &kept);
         let ended = tokio::select! {
             served = client.start_shards(shard_count) => Ended::Done(served.map_err(failure)),
-            never = shards::watch(&manager, shard_count, is_connected) => match never {},
+            () = shards::watch(&manager, shard_count, is_connected, &presence, shards::SILENT) => {
+                warn!("nothing moves in the connections to Discord; they are made anew");
+                let _ = timeout(GOODBYE_LIMIT, shards::end(&manager, &presence())).await;
+                Ended::Stuck
+            }
+            never = frozen::guard(&manager, presence.clone()) => match never {},
             never = presence::keep(&self.inner.chat, &manager) => match never {},
             never = self.keep_marks(shard_count) => match never {},
             never = self.tell_when_steady() => match never {},
             was_up = self.sessions_in_vain(shard_count) => {
                 error!("sessions with Discord end as soon as they begin; the connection is given up for a while");
-                let _ = timeout(GOODBYE_LIMIT, manager.shutdown_all()).await;
+                let _ = timeout(GOODBYE_LIMIT, shards::end(&manager, &presence())).await;
                 Ended::InVain(was_up)
             }
             // Before the first connection `start_shards` would not return after a shutdown, so it is not waited for.

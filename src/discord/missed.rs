@@ -93,24 +93,24 @@ impl Door {
     }
 
     /// Looks into a gap, until that is done, another session begins, or the process stops: then it is looked into again.
-    pub(super) async fn catch_up(&self, gap: Gap, guilds: Vec<GuildId>) {
+    /// `guilds` are the servers of the session that `began` behind it.
+    pub(super) async fn catch_up(&self, gap: Gap, guilds: Vec<GuildId>, began: Instant) {
         tokio::select! {
             biased;
             () = self.inner.closing.cancelled() => {}
             () = gap.overtaken.cancelled() => {}
-            () = self.look(&gap, &guilds) => {
+            () = self.look(&gap, &guilds, began) => {
                 self.inner.marks.close(&gap);
                 self.inner.order.end(gap.shard);
             }
         }
     }
 
-    async fn look(&self, gap: &Gap, guilds: &[GuildId]) {
+    async fn look(&self, gap: &Gap, guilds: &[GuildId], began: Instant) {
         let age = self.inner.settings.chat.answer_missed;
         if age.is_zero() {
             return;
         }
-        let began = Instant::now();
         let mut left = self.places(gap, guilds, began).await;
         let (mut found, mut pause) = (0, AGAIN_AFTER);
         let places = left.len();

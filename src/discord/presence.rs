@@ -35,7 +35,7 @@ impl Presence {
         Self::of(chat.health())
     }
 
-    fn of(health: Health) -> Self {
+    pub(super) fn of(health: Health) -> Self {
         let Health { well, all, .. } = health;
         if well == all {
             Self { status: OnlineStatus::Online, text: None }

@@ -35,6 +35,11 @@ impl Share {
         Self { cache: Cache::new(cache.0, cache.1), flights: Arc::default(), seed: RandomState::new() }
     }
 
+    /// Forgets what is kept.
+    pub(super) fn forget(&self) {
+        self.cache.iter().for_each(Cache::clear);
+    }
+
     fn known(&self, key: &Key, terms: Sharing, now: Instant) -> Option<Arc<Kept>> {
         self.cache.as_ref().filter(|_| terms.cached)?.get(key, now)
     }

@@ -6,7 +6,8 @@ use super::lorem::lorem;
 const SHORTEST: usize = 40;
 
 /// What the provider with this model answers to a question: the tale that its last word names, of at most about `size`
-/// characters (four times out of five fewer than half of that). The first and the last line name the tale; no other provider tells the same.
+/// characters (four times out of five fewer than half of that). The first and the last line name the tale; no other provider tells
+/// the same. Before the last one comes what a model says that obeys an attacker: it calls everybody and has a link.
 #[must_use]
 pub fn tale(model: &str, question: &str, size: usize) -> String {
     let title = question.split_whitespace().next_back().unwrap_or("nothing");
@@ -20,7 +21,10 @@ pub fn tale(model: &str, question: &str, size: usize) -> String {
     )]
     let size = (size.saturating_sub(SHORTEST) as f64 * share * share * share) as usize + SHORTEST;
     let body = lorem(size, rng.u64(..));
-    format!("The tale of {title}, as {model} tells it.\n\n{body}\n\nThe end of {title}, says {model}.")
+    format!(
+        "The tale of {title}, as {model} tells it.\n\n{body}\n\n@everyone @here https://{model}.example/{title}\n\n\
+         The end of {title}, says {model}."
+    )
 }
 
 /// FNV-1a, so that it is the same in every version.

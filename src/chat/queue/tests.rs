@@ -1,10 +1,7 @@
 //! Who waits, for how long, and how many are let go at once.
 
 use super::*;
-use crate::{
-    message::{Beside, ChannelId, MessageId, Place as Where, Speaker, UserId},
-    outcome::Failed,
-};
+use crate::outcome::Failed;
 use expect_test::expect;
 use futures::FutureExt;
 
@@ -12,38 +9,22 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn asked(trigger: Trigger) -> Inbound {
-    Inbound {
-        message_id: MessageId(1),
-        channel_id: ChannelId(1),
-        guild_id: None,
-        place: Where::Dm,
-        trigger,
-        author: Speaker { id: UserId(1), name: "ana".to_owned() },
-        text: "hi".to_owned(),
-        replied_to: None,
-        opening: None,
-        beside: Beside::default(),
-        received_at: UnixMillis(1_000_000),
-        wish: None,
-    }
-}
-
 #[test]
 fn a_question_waits_as_long_as_is_set_and_a_command_no_longer_than_it_can_be_answered() {
     let now = Instant::now();
-    let term = |trigger, queue, passed: u64| {
+    let term = |by_token, queue, passed: u64| {
         let at = UnixMillis(1_000_000).plus(seconds(passed));
-        let term = Term::of(&asked(trigger), seconds(queue), now, at);
+        let term = Term::of(UnixMillis(1_000_000), by_token, seconds(queue), (now, at));
+        assert_eq!(term.clock(now + seconds(9)), at.plus(seconds(9)));
         let left = |it: Instant| it.duration_since(now).as_secs();
         (term.may_wait, left(term.until), term.answer_by.map(left))
     };
-    assert_eq!(term(Trigger::Mention, 1800, 0), (true, 1800, None));
-    assert_eq!(term(Trigger::Mention, 1800, 1000), (true, 800, None), "also after a restart");
-    assert_eq!(term(Trigger::Mention, 1800, 9000), (true, 0, None));
-    assert!(!term(Trigger::Mention, 0, 0).0);
-    assert_eq!(term(Trigger::Command, 1800, 0), (true, 840, Some(840)));
-    assert_eq!(term(Trigger::Command, 60, 0), (true, 60, Some(840)));
+    assert_eq!(term(false, 1800, 0), (true, 1800, None));
+    assert_eq!(term(false, 1800, 1000), (true, 800, None), "also after a restart");
+    assert_eq!(term(false, 1800, 9000), (true, 0, None));
+    assert!(!term(false, 0, 0).0);
+    assert_eq!(term(true, 1800, 0), (true, 840, Some(840)));
+    assert_eq!(term(true, 60, 0), (true, 60, Some(840)));
 }
 
 #[test]

@@ -14,8 +14,9 @@ use tokio::{
 
 /// When no further server has told of itself for so long, those that are missing are not waited for: they are out of order.
 const QUIET: Duration = Duration::from_secs(3);
-/// A server's event may overtake the session's own, since serenity runs each in a task of its own.
-const OVERTAKES: Duration = Duration::from_secs(5);
+/// A server's event may overtake the session's own, since serenity runs each in a task of its own. Less than the five seconds that
+/// lie between two sessions at least: what a server told in the one before does not say what was missed since.
+const OVERTAKES: Duration = Duration::from_secs(1);
 
 /// A place and its newest message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -55,6 +55,12 @@ impl Cache {
         self.answers.get(key).filter(|it| now.saturating_duration_since(it.at) < self.age)
     }
 
+    /// Forgets all of them.
+    pub(super) fn clear(&self) {
+        self.answers.invalidate_all();
+        self.answers.run_pending_tasks();
+    }
+
     pub(super) fn keep(&self, key: Key, kept: Kept) {
         self.answers.insert(key, Arc::new(kept));
         // Otherwise it would be over its bounds until moka finds the time.
@@ -123,6 +129,17 @@ mod tests {
         cache.keep(key("why?", &seed), kept("therefore".to_owned()));
         assert!(cache.get(&key("why?", &seed), Instant::now()).is_some());
         assert!(cache.get(&key("how?", &seed), Instant::now()).is_none());
+    }
+
+    #[test]
+    fn it_forgets_all_at_once_and_keeps_what_comes_then() {
+        let (cache, seed) = (Cache::new(9, Duration::from_secs(600)).unwrap(), RandomState::new());
+        let is_known = |text: &str| cache.get(&key(text, &seed), Instant::now()).is_some();
+        cache.keep(key("why?", &seed), kept("therefore".to_owned()));
+        cache.clear();
+        assert_eq!((is_known("why?"), cache.answers.entry_count()), (false, 0));
+        cache.keep(key("why?", &seed), kept("therefore".to_owned()));
+        assert!(is_known("why?"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -212,7 +212,10 @@ fn of_question(
     let Some(turn) = tables.turns.get(&question.id) else {
         match (replies, question.fate) {
             (_, Fate::Deleted) => {}
-            (0, _) => findings.add(if CATCHES_UP { "lost" } else { "unheard" }, told("no turn")),
+            (0, _) => findings.add(
+                if CATCHES_UP { "lost" } else { "unheard" },
+                told(&format!("said at {}, no turn", clock(question.id))),
+            ),
             _ => findings.add("refused", told("no turn but a sentence")),
         }
         return;
@@ -283,13 +286,22 @@ fn without_footer(text: &str) -> &str {
     }
 }
 
+/// When a message was said, as the log has it: UTC.
+fn clock(message: u64) -> String {
+    let millis = (message >> 22) + 1_420_070_400_000;
+    let seconds = millis / 1000 % 86_400;
+    format!("{:02}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60, millis % 1000)
+}
+
 fn begin(text: &str) -> String {
     text.chars().take(48).collect()
 }
 
-/// A text's own characters, in order: without white space, and without the lines that are only a fence.
+/// A text's own characters, in order: without white space, without the lines that are only a fence, and without the brackets
+/// that keep a link from unfurling.
 fn substance(text: &str) -> String {
-    text.lines().filter(|it| !it.starts_with("```")).flat_map(str::split_whitespace).collect()
+    let lines = text.lines().filter(|it| !it.starts_with("```"));
+    lines.flat_map(str::chars).filter(|it| !it.is_whitespace() && !matches!(it, '<' | '>')).collect()
 }
 
 fn of_message(message: &Shown, findings: &mut Findings) {
@@ -301,6 +313,9 @@ fn of_message(message: &Shown, findings: &mut Findings) {
         }
         if !is_balanced(state) {
             findings.add("fences", told(format!("{:?} has an open one", begin(state))));
+        }
+        if state.match_indices("https://").any(|(at, _)| !state[..at].ends_with('<')) {
+            findings.add("previews", told(format!("{:?} has a live link", begin(state))));
         }
     }
     if !message.pinged.is_empty() {

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::process::bot::{Bot, Home};
 use serde_json::Value;
-use sim::discord::{Discord, Options, Weather};
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use sim::discord::{Discord, Weather};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// Questions in the short form, and from how many on a run is long.
@@ -111,9 +111,7 @@ async fn run(seed: u64, questions: u64) -> Report {
          gamma: pace=3ms tale={SIZE}",
         seed + 1
     );
-    // serenity notices some dead connections only when a heartbeat is not answered; Discord asks for one in 41 s.
-    let heartbeat = Duration::from_secs(4);
-    let home = Home::with(&cast, Options { heartbeat, ..Options::default() }).await;
+    let home = Home::new(&cast).await;
     let discord = &home.stage.discord;
     let mut rng = fastrand::Rng::with_seed(seed);
     let plan = if is_long {
@@ -125,6 +123,7 @@ async fn run(seed: u64, questions: u64) -> Report {
     let settings = [
         ("NEVERDARK__CHAT__EDIT_INTERVAL", "400ms"),
         ("NEVERDARK__LOG__FORMAT", "json"),
+        ("NEVERDARK__LOG__LEVEL", "info,neverdark=debug"),
         // Full long before the middle, or else its filling would look like a leak.
         ("NEVERDARK__ROUTER__CACHE__ENTRIES", "50"),
     ];
@@ -150,6 +149,8 @@ async fn run(seed: u64, questions: u64) -> Report {
     let stopped = bot.stop().await;
     assert_eq!(stopped.code, Some(0), "{}", stopped.stderr);
     let tables = Tables::read(&file).await;
+    let log_file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}.log"));
+    std::fs::write(&log_file, &stopped.stderr).unwrap();
     let injected = ["429", "429 global"].iter().filter_map(|it| mishaps.get(it)).sum::<u64>();
     Report {
         findings: audit(discord, &tables, &town.questions, SIZE),
@@ -160,13 +161,15 @@ async fn run(seed: u64, questions: u64) -> Report {
         is_long,
         table: format!(
             "chaos run, seed {seed}: {} questions in {} places, {took:.0?}\n  turns     {:?}\n  people    {:?}\n  gateway   {:?} {:?}\n  \
-             mishaps   {mishaps:?}\n  requests  {statuses:?}\n",
+             mishaps   {mishaps:?}\n  requests  {statuses:?}\n  \
+             its log is {}\n",
             town.questions.len(),
             town.places(),
             tables.states(),
             town.deeds,
             storm.faults,
             discord.sessions(),
+            log_file.display(),
         ),
     }
 }
