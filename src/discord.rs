@@ -46,7 +46,7 @@ use marks::Marks;
 use missed::{Heads, Order};
 use outbound::{Delivery, Pace, Pacers, Stage};
 use places::{Places, Whereabouts};
-use rest::{ApplicationId, Hook, InteractionId, Rest};
+use rest::{InteractionId, Rest};
 use secrecy::SecretString;
 use serenity::all::{CommandInteraction, CommandType, Message};
 use std::{sync::Arc, time::Duration};
@@ -161,6 +161,7 @@ impl Door {
         let (channel, author) = (ChannelId(message.channel_id.get()), UserId(message.author.id.get()));
         let _in_line = self.inner.intake.enter(channel, author).await;
         let verdict = inbound::judge(&message, me, &here, &self.inner.settings.chat);
+        debug!(message = message.id.get(), %channel, place = ?here.place, ?verdict, "a message was heard");
         if self.joins(&message, verdict, &here, received_at).await {
             return;
         }
@@ -371,16 +372,14 @@ impl Door {
             warn!(error = %failure, command = it.data.name, "a command could not be answered");
             return;
         }
-        let application = ApplicationId(it.application_id.get());
         match command {
             Command::Ask { prompt, provider, private } => {
-                let stage = Stage::Interaction(Hook { application, token, is_ephemeral: private });
+                let stage = Stage::Interaction(Given::from(&it).hook(private));
                 let question = self.asked(&it, MessageId(it.id.get()), prompt, provider, at).await;
                 self.take(question, self.is_exempt(&it), stage).await;
             }
             Command::PrivacyExport => {
-                let hook = Hook { application, token, is_ephemeral: true };
-                self.export(&hook, UserId(it.user.id.get())).await;
+                self.export(&Given::from(&it).hook(true), UserId(it.user.id.get())).await;
             }
             _ => {}
         }

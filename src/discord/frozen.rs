@@ -82,26 +82,28 @@ pub(super) fn poke(connection: &ShardMessenger, presence: &Presence) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn one_alarm_for_each_time_without_beats() {
         let (beat, beats) = mpsc::sync_channel(1);
-        let alarms = Arc::new(AtomicUsize::new(0));
-        let heard = Arc::clone(&alarms);
-        let is_locked_at_first = move || heard.fetch_add(1, Ordering::SeqCst) > 0;
-        let patience = Duration::from_millis(20);
-        let guard = thread::spawn(move || listen(&beats, patience, is_locked_at_first));
-        let until = |many: usize| {
-            while alarms.load(Ordering::SeqCst) < many {
-                thread::sleep(patience);
-            }
+        let (alarm, alarms) = mpsc::channel();
+        let is_locked_at_first = AtomicBool::new(true);
+        let free = move || {
+            alarm.send(()).unwrap();
+            !is_locked_at_first.swap(false, Ordering::SeqCst)
         };
-        until(2);
-        thread::sleep(patience * 5);
-        assert_eq!(alarms.load(Ordering::SeqCst), 2, "once more, since it could not be done, and not again");
+        let patience = Duration::from_millis(20);
+        let guard = thread::spawn(move || listen(&beats, patience, free));
+        for _ in 0..2 {
+            alarms.recv().unwrap();
+        }
+        assert!(
+            alarms.recv_timeout(patience * 5).is_err(),
+            "once more, since it could not be done, and not again"
+        );
         beat.send(()).unwrap();
-        until(3);
+        alarms.recv().unwrap();
         drop(beat);
         guard.join().unwrap();
     }

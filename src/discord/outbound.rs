@@ -293,8 +293,9 @@ where
     async fn finish(&mut self, draft: &Draft) -> Result<(), RestError> {
         let mut most = self.pace.max_parts;
         let mut ended = self.settle(draft, most).await;
-        let has_file = self.wanted(draft, most).iter().any(|it| it.has_file);
-        if has_file && matches!(ended, Err(RestError::Forbidden { .. } | RestError::Invalid { .. })) {
+        if matches!(ended, Err(RestError::Forbidden { .. } | RestError::Invalid { .. }))
+            && self.wanted(draft, most).iter().any(|it| it.has_file)
+        {
             // It may be the file that is refused: then everything is a message.
             most = usize::MAX;
             ended = self.settle(draft, most).await;

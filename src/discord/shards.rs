@@ -13,7 +13,10 @@ use serenity::{
     all::ShardId,
     gateway::{ConnectionStage, ShardManager, ShardMessenger, ShardRunnerInfo},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 use tokio::{
     sync::watch,
     time::{Instant, interval},
@@ -26,9 +29,60 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// itself renews one whose heartbeat was not answered when the next one is due.
 pub(super) const SILENT: Duration = Duration::from_secs(120);
 
-/// What serenity tells of a connection: its stage, and how long the last heartbeat was under way. Whenever either changes the
-/// connection is alive.
-type Signs = (ConnectionStage, Option<Duration>);
+/// What is wrong with a connection that will not come up by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// Its task has ended.
+    Ended,
+    /// It could not be resumed. While a connection is being made serenity tells no stage; that of one that is to be made is
+    /// told only when that failed.
+    Unresumed,
+    /// It shows no sign of life.
+    Silent,
+}
+
+/// The latest signs of life: stages, and how long the last heartbeat was under way, whenever one of them changed.
+#[derive(Debug, Default)]
+struct Signs(BTreeMap<ShardId, (ConnectionStage, Option<Duration>, Instant)>);
+
+impl Signs {
+    /// Takes down how the connections are now. Says whether some came or went.
+    fn take(&mut self, runners: &HashMap<ShardId, ShardRunnerInfo>, now: Instant) -> bool {
+        let before: Vec<ShardId> = self.0.keys().copied().collect();
+        self.0.retain(|it, _| runners.contains_key(it));
+        for (id, it) in runners {
+            let last = self.0.entry(*id).or_insert((it.stage, it.latency, now));
+            if (last.0, last.1) != (it.stage, it.latency) {
+                *last = (it.stage, it.latency, now);
+            }
+        }
+        !before.iter().eq(self.0.keys())
+    }
+
+    fn trouble(
+        &self,
+        runners: &HashMap<ShardId, ShardRunnerInfo>,
+        not_since: Option<Instant>,
+    ) -> Option<(ShardId, Trouble)> {
+        self.0.iter().find_map(|(id, (stage, _, last))| {
+            let trouble = match stage {
+                _ if has_ended(&runners.get(id)?.runner_tx) => Trouble::Ended,
+                ConnectionStage::Connecting => Trouble::Unresumed,
+                _ if not_since.is_some_and(|it| *last <= it) => Trouble::Silent,
+                _ => return None,
+            };
+            Some((*id, trouble))
+        })
+    }
+
+    fn are_up(&self, count: u32) -> bool {
+        !self.are_missing(count) && self.0.values().all(|it| it.0 == ConnectionStage::Connected)
+    }
+
+    fn are_missing(&self, count: u32) -> bool {
+        u32::try_from(self.0.len()).is_ok_and(|it| it < count)
+    }
+}
 
 /// Looks whether the connections are up, all of them. Ends when some are missing and nothing moves any more for `silent`. serenity
 /// tells its handlers of a stage only together with an event that came in, and of each connection by itself, so that nobody
@@ -41,46 +95,36 @@ pub(super) async fn watch(
     silent: Duration,
 ) {
     let mut looks = interval(LOOK_EVERY);
-    let mut lost_before = None;
-    let (mut alive, mut moved_at) = (BTreeMap::<ShardId, (Signs, Instant)>::new(), Instant::now());
+    let (mut signs, mut before, mut moved_at) = (Signs::default(), None, Instant::now());
     loop {
         let now = looks.tick().await;
-        let lost = {
+        let trouble = {
             let runners = shards.runners.lock().await;
-            let known = alive.len();
-            alive.retain(|it, _| runners.contains_key(it));
-            for (id, runner) in &*runners {
-                let signs = (runner.stage, runner.latency);
-                let last = alive.entry(*id).or_insert((signs, now));
-                if last.0 != signs {
-                    *last = (signs, now);
-                }
-            }
-            if known != alive.len() {
+            if signs.take(&runners, now) {
                 moved_at = now;
             }
-            let is_lost = |id: &ShardId, it: &ShardRunnerInfo| {
-                is_lost(it) || alive.get(id).is_some_and(|it| now.duration_since(it.1) >= silent)
-            };
-            runners.iter().find(|(id, it)| is_lost(id, it)).map(|it| *it.0)
+            signs.trouble(&runners, now.checked_sub(silent))
         };
-        let is_missing = u32::try_from(alive.len()).is_ok_and(|it| it < count);
-        let is_up = |it: &(Signs, Instant)| it.0.0 == ConnectionStage::Connected;
-        let are_up = !is_missing && lost.is_none() && alive.values().all(is_up);
+        let are_up = signs.are_up(count) && trouble.is_none();
         is_connected.send_if_modified(|it| std::mem::replace(it, are_up) != are_up);
         // One that ends in the ordinary way is taken out a moment later.
-        match lost {
-            Some(shard) if lost_before == lost => {
-                warn!(shard = shard.0, "a connection to Discord was lost unnoticed and begins anew");
-                if let Some(runner) = shards.runners.lock().await.get(&shard) {
-                    poke(&runner.runner_tx, &presence());
-                }
-                shards.restart(shard).await;
-                lost_before = None;
+        if let Some((shard, trouble)) = trouble.filter(|_| before == trouble) {
+            warn!(
+                shard = shard.0,
+                "a connection to Discord was lost unnoticed ({trouble:?}) and begins anew"
+            );
+            if let Some(runner) = shards.runners.lock().await.get(&shard) {
+                poke(&runner.runner_tx, &presence());
             }
-            _ => lost_before = lost,
+            // serenity may be at it already when it could not be resumed; otherwise its task ends now.
+            if trouble != Trouble::Unresumed {
+                shards.restart(shard).await;
+            }
+            before = None;
+        } else {
+            before = trouble;
         }
-        if is_missing && now.duration_since(moved_at) >= silent {
+        if signs.are_missing(count) && now.duration_since(moved_at) >= silent {
             return;
         }
     }
@@ -90,12 +134,6 @@ pub(super) async fn watch(
 pub(super) async fn end(shards: &ShardManager, presence: &Presence) {
     shards.runners.lock().await.values().for_each(|it| poke(&it.runner_tx, presence));
     shards.shutdown_all().await;
-}
-
-/// Whether a connection will not come up by itself. While it is being made serenity tells no stage; that of one that is to be
-/// made is told only when that failed.
-fn is_lost(runner: &ShardRunnerInfo) -> bool {
-    has_ended(&runner.runner_tx) || runner.stage == ConnectionStage::Connecting
 }
 
 /// Whether nobody listens to a connection's messages any more. serenity does not tell; the channel's `Debug` does.

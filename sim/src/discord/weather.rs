@@ -124,6 +124,14 @@ impl Discord {
         all.map(|(what, times)| (*what, *times)).collect()
     }
 
+    /// Which calls of REST, by name, were refused since the start, and with which status.
+    #[must_use]
+    pub fn refusals(&self) -> BTreeMap<(u16, &'static str), u64> {
+        let world = self.core.world();
+        let refused = world.calls.iter().filter(|((_, status), _)| (400..500).contains(status));
+        refused.map(|((name, status), times)| ((*status, *name), *times)).collect()
+    }
+
     /// How many calls of REST were answered with each status since the start; 0 for an answer that was lost.
     #[must_use]
     pub fn statuses(&self) -> BTreeMap<u16, u64> {

@@ -202,7 +202,10 @@ fn of_question(
     size: usize,
     findings: &mut Findings,
 ) {
-    let told = |what: &str| format!("{} ({:?}): {what}", question.titles[0], question.fate);
+    let told = |what: &str| {
+        let Question { id, channel, titles, fate } = question;
+        format!("{} ({fate:?}, message {id} in {channel}, {}): {what}", titles[0], clock(*id))
+    };
     let shown = answers(discord, question.channel);
     let replies = shown.iter().filter(|it| it.reply_to == Some(question.id)).count();
     // Behind the parts of an answer that is given again others may have spoken, so that its further parts reply, too.

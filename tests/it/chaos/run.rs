@@ -67,16 +67,20 @@ struct Report {
 }
 
 impl Report {
+    /// The median of the memory around a moment of the run, given as a share of it.
+    fn memory_at(&self, share: f64) -> u64 {
+        let end = self.memory.last().map_or(Duration::ZERO, |it| it.0);
+        let (from, to) = (end.mul_f64((share - 0.05).max(0.0)), end.mul_f64(share + 0.05));
+        let within = |it: &&(Duration, u64)| it.0 >= from && it.0 <= to;
+        let mut sizes: Vec<u64> = self.memory.iter().filter(within).map(|it| it.1).collect();
+        sizes.sort_unstable();
+        sizes.get(sizes.len() / 2).copied().unwrap_or_default()
+    }
+
     /// How much the memory grew from the middle of the run to its end, as a share.
     fn growth(&self) -> f64 {
-        let Some((end, _)) = self.memory.last() else { return 0.0 };
-        let median = |from: f64, to: f64| {
-            let within = |it: &&(Duration, u64)| it.0 >= end.mul_f64(from) && it.0 <= end.mul_f64(to);
-            let mut sizes: Vec<u64> = self.memory.iter().filter(within).map(|it| it.1).collect();
-            sizes.sort_unstable();
-            sizes.get(sizes.len() / 2).map_or(0.0, |it| u32::try_from(*it).map_or(0.0, f64::from))
-        };
-        median(0.9, 1.0) / median(0.45, 0.55) - 1.0
+        let of = |share| u32::try_from(self.memory_at(share)).map_or(0.0, f64::from);
+        of(0.95) / of(0.5) - 1.0
     }
 
     fn share_limited(&self) -> f64 {
@@ -149,8 +153,9 @@ async fn run(seed: u64, questions: u64) -> Report {
     let stopped = bot.stop().await;
     assert_eq!(stopped.code, Some(0), "{}", stopped.stderr);
     let tables = Tables::read(&file).await;
+    std::fs::copy(&file, Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}.db"))).unwrap();
     let log_file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}.log"));
-    std::fs::write(&log_file, &stopped.stderr).unwrap();
+    std::fs::write(&log_file, format!("{}{}", stopped.stderr, calls(discord))).unwrap();
     let injected = ["429", "429 global"].iter().filter_map(|it| mishaps.get(it)).sum::<u64>();
     Report {
         findings: audit(discord, &tables, &town.questions, SIZE),
@@ -161,7 +166,7 @@ async fn run(seed: u64, questions: u64) -> Report {
         is_long,
         table: format!(
             "chaos run, seed {seed}: {} questions in {} places, {took:.0?}\n  turns     {:?}\n  people    {:?}\n  gateway   {:?} {:?}\n  \
-             mishaps   {mishaps:?}\n  requests  {statuses:?}\n  \
+             mishaps   {mishaps:?}\n  requests  {statuses:?}\n  refused   {:?}\n  \
              its log is {}\n",
             town.questions.len(),
             town.places(),
@@ -169,9 +174,19 @@ async fn run(seed: u64, questions: u64) -> Report {
             town.deeds,
             storm.faults,
             discord.sessions(),
+            discord.refusals(),
             log_file.display(),
         ),
     }
+}
+
+/// The calls of Discord, a line each.
+fn calls(discord: &Discord) -> String {
+    let mut calls = String::new();
+    for it in discord.requests() {
+        writeln!(calls, "{:.3?} {} {} {} {}", it.at, it.method, it.path, it.status, it.summary).unwrap();
+    }
+    calls
 }
 
 /// The end of a log.
@@ -221,8 +236,8 @@ async fn whatever_happens_each_question_ends_once() {
     .unwrap();
     writeln!(
         table,
-        "  memory    {} KiB at the end, {:+.1} % since the middle",
-        report.memory.last().map_or(0, |it| it.1),
+        "  memory    KiB by tenths of the run {:?}, {:+.1} % from the middle to the end",
+        (0..10).map(|it| report.memory_at(f64::from(it) / 10.0 + 0.05)).collect::<Vec<_>>(),
         report.growth() * 100.0
     )
     .unwrap();

@@ -236,11 +236,11 @@ impl Bot {
         ended
     }
 
-    /// The memory that it holds, in KiB.
+    /// The memory that it has made its own, in KiB: what it holds without the pages of its files, which come as code is first run.
     #[cfg(target_os = "linux")]
     pub(crate) fn memory_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let size = status.lines().find_map(|it| it.strip_prefix("VmRSS:")).expect("the kernel says so");
+        let size = status.lines().find_map(|it| it.strip_prefix("RssAnon:")).expect("the kernel says so");
         size.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
