@@ -128,8 +128,10 @@ async fn run(seed: u64, questions: u64) -> Report {
         ("NEVERDARK__CHAT__EDIT_INTERVAL", "400ms"),
         ("NEVERDARK__LOG__FORMAT", "json"),
         ("NEVERDARK__LOG__LEVEL", "info,neverdark=debug"),
-        // Full long before the middle, or else its filling would look like a leak.
+        // Full long before the middle, or else their filling would look like a leak: what is kept, and how much each question has
+        // of its conversation.
         ("NEVERDARK__ROUTER__CACHE__ENTRIES", "50"),
+        ("NEVERDARK__CHAT__CONTEXT_MESSAGES", "6"),
     ];
     let bot = home.serve(&[&QUICK[..], &settings].concat()).await;
     let quiet = Duration::from_secs(if is_long { 10 } else { 3 });

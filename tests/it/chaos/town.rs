@@ -95,7 +95,9 @@ impl Town {
         let Place { channel, people, .. } = &self.places[place];
         let channel = *channel;
         let person = people[self.rng.usize(0..people.len())].clone();
-        let last = self.answers(channel).into_iter().rfind(|it| it.reply_to.is_some());
+        // Nobody can reply to what only they see.
+        let last =
+            self.answers(channel).into_iter().rfind(|it| it.reply_to.is_some() && it.interaction.is_none());
         let reply_to = last.map(|it| it.id).filter(|_| self.rng.u8(0..4) == 0);
         let mention = if reply_to.is_some() { "" } else { "@neverdark " };
         let id = self.discord.say(&person, channel, &format!("{mention}tell me {title}"), reply_to);
