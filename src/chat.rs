@@ -47,6 +47,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Span, error, info};
 pub(crate) use wording::whole_in_file;
 
+/// So often is written what people have seen already. The store waits up to ten seconds each time.
+const SLOW_TRIES: u32 = 6;
+
 /// What people are shown, as it grows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Draft {
@@ -319,7 +322,7 @@ impl Chat {
     /// A part of the answer is on Discord as this message.
     pub async fn note_part(&self, turn: &TurnId, part: u32, message: MessageId) {
         self.under_way.has_shown(turn);
-        if let Err(failure) = self.store.note_part(turn, part, message).await {
+        if let Err(failure) = insist(|| self.store.note_part(turn, part, message)).await {
             error!(%turn, error = %failure, "a posted part could not be stored; after a crash it would be posted again");
         }
     }
@@ -340,7 +343,7 @@ impl Chat {
     async fn end(&self, turn: &Turn, ending: &Ending, now: UnixMillis) {
         self.metrics.turn_ended(ending.as_str());
         let took_ms = u64::try_from(now.since(turn.inbound.received_at).as_millis()).unwrap_or(u64::MAX);
-        match self.store.finish(&turn.id, ending, now).await {
+        match insist(|| self.store.finish(&turn.id, ending, now)).await {
             Ok(_) => turn
                 .span
                 .in_scope(|| info!(state = ending.as_str(), took_ms, "turn ended: {}", ending.as_str())),
@@ -349,6 +352,20 @@ impl Chat {
             }
         }
     }
+}
+
+/// Writes what people have seen already: while the disk is slow, again and again. Each time the store waits for its turn.
+async fn insist<T, Writing>(write: impl Fn() -> Writing) -> Result<T, StoreError>
+where
+    Writing: Future<Output = Result<T, StoreError>>,
+{
+    for _ in 1..SLOW_TRIES {
+        match write().await {
+            Err(StoreError::Busy { .. }) => {}
+            done => return done,
+        }
+    }
+    write().await
 }
 
 /// The server a message came from, for those who only need that.
@@ -368,5 +385,30 @@ impl Turn {
     #[must_use]
     pub fn guild(&self) -> Option<GuildId> {
         self.inbound.guild_id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::At;
+    use std::cell::Cell;
+
+    #[tokio::test]
+    async fn what_people_have_seen_is_written_although_the_disk_is_slow() {
+        let tried = Cell::new(0);
+        let write = |busy: u32, then: fn() -> Result<(), StoreError>| {
+            tried.set(0);
+            let tried = &tried;
+            insist(move || async move {
+                tried.set(tried.get() + 1);
+                if tried.get() <= busy { Err(StoreError::Busy { at: At(None) }) } else { then() }
+            })
+        };
+        assert!(write(SLOW_TRIES - 1, || Ok(())).await.is_ok());
+        assert!(matches!(write(SLOW_TRIES, || Ok(())).await, Err(StoreError::Busy { .. })));
+        assert_eq!(tried.get(), SLOW_TRIES, "not for ever");
+        assert!(matches!(write(1, || Err(StoreError::Closed)).await, Err(StoreError::Closed)));
+        assert_eq!(tried.get(), 2, "what will not pass is not tried again");
     }
 }

@@ -161,7 +161,7 @@ impl Door {
         let (channel, author) = (ChannelId(message.channel_id.get()), UserId(message.author.id.get()));
         let _in_line = self.inner.intake.enter(channel, author).await;
         let verdict = inbound::judge(&message, me, &here, &self.inner.settings.chat);
-        debug!(message = message.id.get(), %channel, place = ?here.place, ?verdict, "a message was heard");
+        debug!(id = message.id.get(), %channel, place = ?here.place, ?verdict, "a message was heard");
         if self.joins(&message, verdict, &here, received_at).await {
             return;
         }

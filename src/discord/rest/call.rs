@@ -187,14 +187,20 @@ impl Rest {
         tries: &mut u32,
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> Result<T, RestError> {
+        let mut garbled = 0;
         loop {
             *tries += 1;
             let setback = match self.attempt(call).await {
-                Ok(body) => match read(&body) {
-                    Some(it) => return Ok(it),
-                    None if *tries < GARBLED_TRIES => call.doubtful(RestError::Garbled),
-                    None => Setback::Final(RestError::Garbled),
-                },
+                Ok(body) => {
+                    if let Some(it) = read(&body) {
+                        return Ok(it);
+                    }
+                    garbled += 1;
+                    match garbled {
+                        GARBLED_TRIES => Setback::Final(RestError::Garbled),
+                        _ => call.doubtful(RestError::Garbled),
+                    }
+                }
                 Err(setback) => setback,
             };
             let (wait, error) = match setback {
