@@ -36,7 +36,7 @@ async fn an_edited_question_begins_its_turn_anew_in_the_same_message() {
 
 #[tokio::test]
 async fn an_edit_before_anything_was_shown_and_a_preview_that_is_no_edit() {
-    let house = House::open("cast alpha: delay=300ms echo").await;
+    let house = House::open("cast alpha: delay=800ms echo").await;
     let discord = &house.stage.discord;
     let help = discord.channel("help");
     let question = discord.say("ana", help, "@neverdark one", None);

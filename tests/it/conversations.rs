@@ -375,7 +375,7 @@ async fn a_conversation_is_answered_in_order_and_another_one_meanwhile() {
     };
     let (one, two, three) = (asked("one"), asked("two"), asked("three"));
     assert!(two.duration_since(one) >= Duration::from_millis(200), "the second waits for the first");
-    assert!(three.duration_since(one) < Duration::from_millis(150), "another channel does not");
+    assert!(three < two, "another channel does not");
     house.close();
 }
 
