@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 /// How the providers are put on stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Strategy {
     /// One after the other, each when the former failed.
     Priority,

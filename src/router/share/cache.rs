@@ -24,9 +24,11 @@ pub(super) struct Kept {
     pub(super) at: Instant,
 }
 
+/// Answers by the hash of their question. moka holds on to the keys of entries that are gone until it needs their places, thousands
+/// of them; the question itself, with its whole conversation, goes with its answer.
 #[derive(Debug)]
 pub(super) struct Cache {
-    answers: moka::sync::Cache<Key, Arc<Kept>>,
+    answers: moka::sync::Cache<u64, (Key, Arc<Kept>)>,
     age: Duration,
 }
 
@@ -36,7 +38,7 @@ impl Cache {
         let entries = u64::from(entries);
         // moka knows one bound. Where each answer weighs its share of the bytes or more, the bytes bound the number, too.
         let share = MAX_BYTES.checked_div(entries)?.max(1);
-        let weigh = move |key: &Key, kept: &Arc<Kept>| {
+        let weigh = move |_: &u64, (key, kept): &(Key, Arc<Kept>)| {
             let Kept { provider, model, text, at: _ } = &**kept;
             let bytes =
                 PER_ENTRY + mem::size_of::<Kept>() + provider.len() + model.len() + text.len() + key.bytes();
@@ -52,7 +54,8 @@ impl Cache {
     }
 
     pub(super) fn get(&self, key: &Key, now: Instant) -> Option<Arc<Kept>> {
-        self.answers.get(key).filter(|it| now.saturating_duration_since(it.at) < self.age)
+        let (known, kept) = self.answers.get(&key.reckoned())?;
+        (known == *key && now.saturating_duration_since(kept.at) < self.age).then_some(kept)
     }
 
     /// Forgets all of them.
@@ -62,7 +65,7 @@ impl Cache {
     }
 
     pub(super) fn keep(&self, key: Key, kept: Kept) {
-        self.answers.insert(key, Arc::new(kept));
+        self.answers.insert(key.reckoned(), (key, Arc::new(kept)));
         // Otherwise it would be over its bounds until moka finds the time.
         self.answers.run_pending_tasks();
     }
@@ -110,6 +113,21 @@ mod tests {
         assert_eq!(count, 31, "of a little more than a MiB each");
         assert!(bytes <= MAX_BYTES);
         assert_eq!(left(1000, 2, 40 << 20).0, 0, "one that is larger than all of it");
+    }
+
+    #[test]
+    fn a_question_whose_answer_is_gone_is_gone_too() {
+        let (cache, seed) = (Cache::new(3, Duration::from_secs(600)).unwrap(), RandomState::new());
+        let prompts: Vec<_> = (0..100)
+            .map(|number| {
+                let prompt = Arc::new(Prompt { system: number.to_string(), ..Prompt::default() });
+                let ask = Ask { prompt: Arc::clone(&prompt), ..Ask::default() };
+                cache.keep(Key::new(&ask, Circle::Api, true, &seed), kept("yes".to_owned()));
+                Arc::downgrade(&prompt)
+            })
+            .collect();
+        // Those that are going are let go of a little later.
+        assert!(prompts.iter().filter(|it| it.strong_count() > 0).count() < 80);
     }
 
     #[test]

@@ -35,6 +35,11 @@ impl Key {
         Self(Arc::new(asked))
     }
 
+    /// Its hash.
+    pub(super) fn reckoned(&self) -> u64 {
+        self.0.hash
+    }
+
     /// What it holds on to, in bytes, roughly.
     pub(super) fn bytes(&self) -> usize {
         let Asked { wish, prompt, .. } = &*self.0;
@@ -59,7 +64,8 @@ impl Key {
 impl Asked {
     fn reckon(&self, mut hasher: impl Hasher) -> u64 {
         let Prompt { system, lines, reply_tokens, images, loose, request } = &*self.prompt;
-        (self.circle, &self.wish.first, self.wish.strict, &self.wish.off, &self.wish.last).hash(&mut hasher);
+        let Wish { first, strict, off, last, strategy } = &self.wish;
+        (self.circle, first, strict, off, last, strategy).hash(&mut hasher);
         (system, reply_tokens, images, loose, lines.len()).hash(&mut hasher);
         for Line { role, speaker, text } in lines {
             (role, speaker.as_ref().filter(|_| self.is_named), text).hash(&mut hasher);
