@@ -1,5 +1,6 @@
 //! What holds after any run, read from the outside: what people see on the stage, and the rows in the tables.
 
+use neverdark::message::MessageId;
 use sim::{
     discord::{Discord, Shown},
     providers::tale,
@@ -215,10 +216,7 @@ fn of_question(
     let Some(turn) = tables.turns.get(&question.id) else {
         match (replies, question.fate) {
             (_, Fate::Deleted) => {}
-            (0, _) => findings.add(
-                if CATCHES_UP { "lost" } else { "unheard" },
-                told(&format!("said at {}, no turn", clock(question.id))),
-            ),
+            (0, _) => findings.add(if CATCHES_UP { "lost" } else { "unheard" }, told("no turn")),
             _ => findings.add("refused", told("no turn but a sentence")),
         }
         return;
@@ -291,7 +289,7 @@ fn without_footer(text: &str) -> &str {
 
 /// When a message was said, as the log has it: UTC.
 fn clock(message: u64) -> String {
-    let millis = (message >> 22) + 1_420_070_400_000;
+    let millis = MessageId(message).said_at().0;
     let seconds = millis / 1000 % 86_400;
     format!("{:02}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60, millis % 1000)
 }
