@@ -368,7 +368,6 @@ where
     write().await
 }
 
-/// The server a message came from, for those who only need that.
 impl Turn {
     /// Waits until the turn waits for any provider to be back. For ever, if it never does.
     pub async fn is_queued(&self) {

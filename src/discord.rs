@@ -46,8 +46,7 @@ use marks::Marks;
 use missed::{Heads, Order};
 use outbound::{Delivery, Pace, Pacers, Stage};
 use places::{Places, Whereabouts};
-use rest::{InteractionId, Rest};
-use secrecy::SecretString;
+use rest::Rest;
 use serenity::all::{CommandInteraction, CommandType, Message};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -356,8 +355,7 @@ impl Door {
             warn!(command = it.data.name, "a command is not known to this version");
             return;
         };
-        let rest = &self.inner.rest;
-        let token = SecretString::from(it.token.clone());
+        let by = Given::from(&it);
         let response = match &command {
             Command::Ask { private, .. } => commands::announced(*private),
             Command::PrivacyExport => commands::announced(true),
@@ -368,19 +366,17 @@ impl Door {
                 commands::privately(&(commands::answer(&self.inner.chat, &it, other, at).await + &lacking))
             }
         };
-        if let Err(failure) = rest.respond(InteractionId(it.id.get()), &token, &response).await {
+        if let Err(failure) = self.inner.rest.respond(by.id, &by.token(), &response).await {
             warn!(error = %failure, command = it.data.name, "a command could not be answered");
             return;
         }
         match command {
             Command::Ask { prompt, provider, private } => {
-                let stage = Stage::Interaction(Given::from(&it).hook(private));
+                let stage = Stage::Interaction(by.hook(private));
                 let question = self.asked(&it, MessageId(it.id.get()), prompt, provider, at).await;
                 self.take(question, self.is_exempt(&it), stage).await;
             }
-            Command::PrivacyExport => {
-                self.export(&Given::from(&it).hook(true), UserId(it.user.id.get())).await;
-            }
+            Command::PrivacyExport => self.export(&by.hook(true), by.user()).await,
             _ => {}
         }
     }

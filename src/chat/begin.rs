@@ -249,6 +249,7 @@ impl Chat {
     }
 }
 
+/// Who may see each other's answers, and share what the process can bear.
 pub(super) fn circle(inbound: &Inbound) -> Circle {
     inbound.guild_id.map_or(Circle::Channel(inbound.channel_id), Circle::Server)
 }

@@ -255,7 +255,6 @@ impl Chat {
     }
 }
 
-/// Who may see each other's answers, and share what the process can bear.
 /// The turn was cancelled: whoever stopped it is named, and otherwise nobody is told anything.
 pub(super) fn given_up(turn: &Turn, draft: &watch::Sender<Draft>) -> Played {
     let mut left = Left::Untold;

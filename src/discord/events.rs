@@ -2,11 +2,11 @@
 
 use super::{
     Door, commands,
+    given::Given,
     presence::Presence,
-    rest::{self, ApplicationId, InteractionId},
+    rest::{self, ApplicationId},
 };
 use crate::message::{ChannelId, GuildId, MessageId, UserId};
-use secrecy::SecretString;
 use serenity::all::{
     self, Context, EventHandler, Guild, GuildChannel, GuildMemberUpdateEvent, Interaction, Member, Message,
     MessageUpdateEvent, PartialGuild, PartialGuildChannel, Ready, ResumedEvent, Role, RoleId,
@@ -113,9 +113,8 @@ impl EventHandler for Door {
             Interaction::Command(it) => self.run_command(it).await,
             Interaction::Autocomplete(it) => {
                 let choices = commands::complete(&self.inner.chat, &it);
-                let token = SecretString::from(it.token.clone());
-                let id = InteractionId(it.id.get());
-                if let Err(failure) = self.inner.rest.respond(id, &token, &choices).await {
+                let by = Given::from(&it);
+                if let Err(failure) = self.inner.rest.respond(by.id, &by.token(), &choices).await {
                     debug!(error = %failure, "choices came too late");
                 }
             }

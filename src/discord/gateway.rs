@@ -112,21 +112,18 @@ impl Door {
                 () = closing.cancelled() => return Ok(()),
                 connected = self.clone().connect(token) => connected,
             };
+            let was_first = std::mem::replace(&mut is_first, false);
             match connected {
                 Ok((client, shards)) => match self.serve_with(client, shards).await {
                     Ended::Done(ended) => return ended,
                     Ended::InVain(was_up) => rounds = if was_up { 0 } else { rounds + 1 },
-                    Ended::Stuck => {
-                        is_first = false;
-                        continue;
-                    }
+                    Ended::Stuck => continue,
                 },
-                Err(failure @ GatewayFailure::Unreachable { .. }) if !is_first => {
+                Err(failure @ GatewayFailure::Unreachable { .. }) if !was_first => {
                     warn!(error = %failure, "Discord cannot be asked for its gateway");
                 }
                 Err(failure) => return Err(failure),
             }
-            is_first = false;
             tokio::select! {
                 biased;
                 () = closing.cancelled() => return Ok(()),
